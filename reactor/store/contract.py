@@ -1,0 +1,258 @@
+"""What the engine asks of a store. Every store passes `reactor.testing.StoreContract`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+RunState = Literal["pending", "running", "waiting", "finished"]
+RunOutcome = Literal["succeeded", "failed", "timed_out", "cancelled", "dead"]
+StepOutcome = Literal["succeeded", "failed", "timed_out", "cancelled", "skipped"]
+
+
+@dataclass(slots=True)
+class EventRow:
+    """An event as stored. Instants are microseconds since 1970; `decisions` and `data` are JSON."""
+
+    seq: int
+    source: str
+    id: str
+    sensor: str
+    type: str
+    subject: str | None
+    time: int
+    accepted_at: int
+    data: bytes
+    decisions: str
+
+
+@dataclass(slots=True)
+class RunRow:
+    """A run as stored at its birth: pending, or running at once where the scheduler had room for it."""
+
+    id: int
+    workflow: str
+    event: int
+    key: str | None
+    state: RunState
+    created_at: int
+    started_at: int | None
+
+
+@dataclass(slots=True, kw_only=True)
+class DeadLetterRow:
+    """Something parked for a human, with its raw bytes."""
+
+    id: int
+    sensor: str
+    event_id: str
+    reason: str
+    detail: str
+    raw: bytes
+    created_at: int
+    workflow: str = ""
+    event: int | None = None
+    run: int | None = None
+    subject: str | None = None
+
+
+@dataclass(slots=True)
+class Offer:
+    """One event with all that its acceptance writes. `runs` and `dead` are kept only if the event is new."""
+
+    event: EventRow
+    runs: Sequence[RunRow]
+    dead: Sequence[DeadLetterRow] = ()
+
+
+@dataclass(slots=True)
+class StepRow:
+    """The recorded end of a step."""
+
+    run: int
+    name: str
+    outcome: StepOutcome
+    attempt: int
+    started_at: int
+    finished_at: int
+    result: bytes | None
+    error: str | None
+
+
+@dataclass(slots=True)
+class AttemptRow:
+    """A failed attempt that is followed by another at `next_at`."""
+
+    run: int
+    step: str
+    attempt: int
+    outcome: StepOutcome
+    started_at: int
+    finished_at: int
+    error: str
+    next_at: int
+
+
+@dataclass(slots=True)
+class RunEnd:
+    """How a run ended."""
+
+    run: int
+    outcome: RunOutcome
+    finished_at: int
+    error: str | None
+
+
+@dataclass(slots=True, kw_only=True)
+class StoredRun:
+    """A run with its event and all that was recorded of its steps, ready to start or to resume."""
+
+    id: int
+    workflow: str
+    key: str | None
+    state: RunState
+    deaths: int
+    created_at: int
+    started_at: int | None
+    event: EventRow
+    steps: Sequence[StepRow]
+    attempts: Sequence[AttemptRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingRun:
+    """As much of a pending run as the scheduler keeps in memory."""
+
+    id: int
+    key: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """What may be removed: runs finished, and events and dead letters settled, before `before`."""
+
+    before: int
+    limit: int
+
+
+class Store(Protocol):
+    """Durable state. Every write returns once it is durable, or raises and has left nothing behind.
+
+    Writes raise StoreFullError (try again when there is space) or StoreStoppedError (the process must end). A caller
+    that is cancelled while it waits leaves its write whole: done or not done, never half.
+    """
+
+    async def accept(
+        self, offers: Sequence[Offer], sensor: str, cursor: Mapping[str, bytes | None]
+    ) -> list[bool]:
+        """Keep events, runs, dead letters and cursor in one transaction; return for each event whether it is new."""
+        ...
+
+    async def reject(self, letter: DeadLetterRow, cursor: Mapping[str, bytes | None]) -> bool:
+        """Keep a dead letter and a cursor; return False when its (sensor, event_id) was kept before."""
+        ...
+
+    async def skip(
+        self, sensor: str, occurrence: str, reason: str, at: int, cursor: Mapping[str, bytes | None]
+    ) -> bool:
+        """Keep a skipped occurrence and a cursor; return False when it was kept before."""
+        ...
+
+    async def move_cursor(self, sensor: str, cursor: Mapping[str, bytes | None]) -> None:
+        """Keep a cursor."""
+        ...
+
+    async def start_runs(self, runs: Sequence[int], at: int) -> None:
+        """Pending or waiting runs become running; `started_at` keeps its first value."""
+        ...
+
+    async def release_runs(self) -> None:
+        """All runs in flight become pending again and keep their recorded steps; no death is counted.
+
+        Called once, last, by a daemon that ends in order.
+        """
+        ...
+
+    async def finish_steps(self, steps: Sequence[StepRow], end: RunEnd | None) -> None:
+        """Record the ends of steps, and of their run where these were the last. A second end of a step is an error."""
+        ...
+
+    async def record_attempt(self, attempt: AttemptRow, *, is_waiting: bool) -> None:
+        """Record an attempt that another will follow; `is_waiting` when nothing else of the run is going on."""
+        ...
+
+    async def count_deaths(self, *, most: int, at: int) -> list[DeadLetterRow]:
+        """Called once, first, by a daemon whose predecessor died. Each running run gets one death more, all in flight
+        become pending, and those that reach `most` end as dead; return their dead letters."""
+        ...
+
+    async def dead_letters(
+        self, *, ids: Sequence[int] | None, reason: str | None
+    ) -> list[DeadLetterRow]:
+        """Return the dead letters of these ids, or of this reason, or all, that were not redriven, oldest first."""
+        ...
+
+    async def redrive(self, letter: DeadLetterRow, offer: Offer | None, at: int) -> bool:
+        """Settle a dead letter in one transaction with what comes of it; return False when it was settled before.
+
+        With an offer whose event is stored already its runs are added to that event; with another the event is
+        accepted; without one the letter's own run becomes pending again, with no deaths counted.
+        """
+        ...
+
+    async def save_definitions(self, definitions: Mapping[str, str], at: int) -> None:
+        """Replace the stored definitions of workflows (JSON by name)."""
+        ...
+
+    async def remove_settled(self, retention: Retention) -> int:
+        """Remove at most `limit` settled events with their runs, and count what was removed; return how many."""
+        ...
+
+    async def cursor(self, sensor: str) -> dict[str, bytes]:
+        """Return the cursor of a sensor."""
+        ...
+
+    async def pending_counts(self) -> dict[str, int]:
+        """Return how many runs of each workflow are pending."""
+        ...
+
+    async def pending_runs(self, workflow: str, after: int, limit: int) -> list[PendingRun]:
+        """Return pending runs with an id above `after`, in order of id."""
+        ...
+
+    async def pending_heads(self, workflow: str, after_key: str, limit: int) -> list[PendingRun]:
+        """Return the oldest pending run of each key above `after_key`, in order of key."""
+        ...
+
+    async def load_runs(self, runs: Sequence[int]) -> list[StoredRun]:
+        """Return the runs of these ids that exist, in that order, with everything needed to go on with them."""
+        ...
+
+    async def event(self, seq: int) -> EventRow | None:
+        """Return an event by its sequence number."""
+        ...
+
+    async def largest_id(self) -> int:
+        """Return the largest id of any event, run or dead letter, 0 for none."""
+        ...
+
+    def statistics(self) -> StoreStatistics:
+        """Return figures about the store itself."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what waits and let go of the files."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreStatistics:
+    """`waiting` writes, and whether the store refuses writes for want of space or for good."""
+
+    waiting: int
+    is_full: bool
+    is_stopped: bool
+    commits: int

@@ -1,0 +1,134 @@
+"""Every SQL statement of the SQLite store, by name."""
+
+from __future__ import annotations
+
+INSERT_EVENT = """
+INSERT INTO event (seq, source, id, sensor, type, subject, time, accepted_at, data, decisions)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (source, id) DO NOTHING
+"""
+SELECT_EVENT_BY_SEQ = "SELECT 1 FROM event WHERE seq = ?"
+INSERT_RUN = """
+INSERT INTO run (id, workflow, event, key, state, created_at, started_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+INSERT_DEAD_LETTER = """
+INSERT INTO dead_letter
+    (id, sensor, event_id, workflow, event, run, reason, detail, subject, raw, created_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+SELECT_REJECTED = (
+    "SELECT 1 FROM dead_letter WHERE sensor = ? AND event_id = ? AND event IS NULL AND run IS NULL"
+)
+INSERT_SKIPPED = "INSERT INTO skipped (sensor, occurrence, reason, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+UPSERT_CURSOR = """
+INSERT INTO cursor (sensor, key, value) VALUES (?, ?, ?)
+ON CONFLICT (sensor, key) DO UPDATE SET value = excluded.value
+"""
+DELETE_CURSOR = "DELETE FROM cursor WHERE sensor = ? AND key = ?"
+SELECT_CURSOR = "SELECT key, value FROM cursor WHERE sensor = ?"
+ADD_TALLY = """
+INSERT INTO tally (subject, name, kind, count) VALUES (?, ?, ?, ?)
+ON CONFLICT (subject, name, kind) DO UPDATE SET count = count + excluded.count
+"""
+
+START_RUN = """
+UPDATE run SET state = 'running', started_at = coalesce(started_at, ?)
+WHERE id = ? AND state IN ('pending', 'waiting')
+"""
+RELEASE_RUNS = "UPDATE run SET state = 'pending' WHERE state IN ('running', 'waiting')"
+WAIT_RUN = "UPDATE run SET state = 'waiting' WHERE id = ? AND state = 'running'"
+INSERT_STEP = """
+INSERT INTO step (run, name, outcome, attempt, started_at, finished_at, result, error)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+INSERT_ATTEMPT = """
+INSERT INTO attempt (run, step, attempt, outcome, started_at, finished_at, error, next_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (run, step, attempt) DO NOTHING
+"""
+FINISH_RUN = """
+UPDATE run SET state = 'finished', outcome = ?, finished_at = ?, error = ? WHERE id = ? AND state <> 'finished'
+"""
+# The order in which one batch executes them: a start before an end, steps before the end of their run.
+IN_ORDER = (START_RUN, INSERT_STEP, INSERT_ATTEMPT, WAIT_RUN, FINISH_RUN, RELEASE_RUNS)
+
+RUNS_THAT_DIED = """
+SELECT run.id, run.workflow, run.deaths, event.sensor, event.id, event.seq, event.data
+FROM run JOIN event ON event.seq = run.event 
+WHERE run.state IN ('running', 'waiting') AND run.state = 'running' AND run.deaths >= ?
+"""
+# Both conditions, here and above: SQLite takes a partial index only where its own condition stands in the query.
+COUNT_DEATHS = """
+UPDATE run SET deaths = deaths + 1 WHERE state IN ('running', 'waiting') AND state = 'running'
+"""
+PARK_RUN = """
+UPDATE run SET state = 'finished', outcome = 'dead', finished_at = ?, error = ? WHERE id = ?
+"""
+SELECT_DEAD_LETTERS = """
+SELECT id, sensor, event_id, reason, detail, raw, created_at, workflow, event, run, subject FROM dead_letter
+WHERE redriven_at IS NULL AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
+  AND (:reason IS NULL OR reason = :reason)
+ORDER BY id
+"""
+SETTLE_DEAD_LETTER = "UPDATE dead_letter SET redriven_at = ? WHERE id = ? AND redriven_at IS NULL"
+REVIVE_RUN = """
+UPDATE run SET state = 'pending', outcome = NULL, deaths = 0, finished_at = NULL, error = NULL
+WHERE id = ? AND state = 'finished' AND outcome = 'dead'
+"""
+DELETE_DEFINITIONS = "DELETE FROM workflow"
+INSERT_DEFINITION = "INSERT INTO workflow (name, definition, loaded_at) VALUES (?, ?, ?)"
+
+PENDING_COUNTS = "SELECT workflow, count(*) FROM run WHERE state = 'pending' GROUP BY workflow"
+PENDING_RUNS = """
+SELECT id, key FROM run WHERE workflow = ? AND state = 'pending' AND id > ? ORDER BY id LIMIT ?
+"""
+# A loose index scan: one probe per key, however many runs a key has waiting.
+PENDING_HEADS = """
+WITH RECURSIVE head (key) AS (
+    SELECT (SELECT min(key) FROM run WHERE workflow = :workflow AND state = 'pending' AND key > :after)
+    UNION ALL
+    SELECT (SELECT min(key) FROM run WHERE workflow = :workflow AND state = 'pending' AND key > head.key)
+    FROM head WHERE head.key IS NOT NULL
+    LIMIT :limit
+)
+SELECT (SELECT min(id) FROM run WHERE workflow = :workflow AND state = 'pending' AND key = head.key), head.key
+FROM head WHERE head.key IS NOT NULL
+"""
+SELECT_RUNS = """
+SELECT run.id, run.workflow, run.key, run.state, run.deaths, run.created_at, run.started_at,
+       event.seq, event.source, event.id, event.sensor, event.type, event.subject, event.time,
+       event.accepted_at, event.data, event.decisions
+FROM run JOIN event ON event.seq = run.event
+WHERE run.id IN (SELECT value FROM json_each(?)) ORDER BY run.id
+"""
+SELECT_EVENT = """
+SELECT seq, source, id, sensor, type, subject, time, accepted_at, data, decisions FROM event WHERE seq = ?
+"""
+SELECT_STEPS = """
+SELECT run, name, outcome, attempt, started_at, finished_at, result, error FROM step
+WHERE run IN (SELECT value FROM json_each(?))
+"""
+SELECT_ATTEMPTS = """
+SELECT run, step, attempt, outcome, started_at, finished_at, error, next_at FROM attempt
+WHERE run IN (SELECT value FROM json_each(?)) ORDER BY run, step, attempt
+"""
+LARGEST_ID = """
+SELECT max(coalesce((SELECT max(seq) FROM event), 0), coalesce((SELECT max(id) FROM run), 0),
+           coalesce((SELECT max(id) FROM dead_letter), 0))
+"""
+
+# Settled: old enough, every run finished before then, and no dead letter that still waits for a human.
+SETTLED_EVENTS = """
+SELECT seq, sensor FROM event WHERE accepted_at < :before
+  AND NOT EXISTS (SELECT 1 FROM run WHERE run.event = event.seq
+                  AND (run.state <> 'finished' OR run.finished_at >= :before OR run.outcome = 'dead'))
+  AND NOT EXISTS (SELECT 1 FROM dead_letter WHERE dead_letter.event = event.seq AND redriven_at IS NULL)
+ORDER BY seq LIMIT :limit
+"""
+RUNS_OF_EVENT = "SELECT id, workflow, outcome FROM run WHERE event = ?"
+DELETE_STEPS = "DELETE FROM step WHERE run = ?"
+DELETE_ATTEMPTS = "DELETE FROM attempt WHERE run = ?"
+DELETE_LETTERS_OF_RUN = "DELETE FROM dead_letter WHERE run = ?"
+DELETE_LETTERS_OF_EVENT = "DELETE FROM dead_letter WHERE event = ?"
+DELETE_RUN = "DELETE FROM run WHERE id = ?"
+DELETE_EVENT = "DELETE FROM event WHERE seq = ?"

@@ -1,0 +1,382 @@
+"""The embedded store: one SQLite file in WAL mode, one writer thread, separate readers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections import defaultdict
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import aiosqlite
+import orjson
+
+from reactor.errors import SettingsError, StoreError
+from reactor.store.contract import (
+    AttemptRow,
+    DeadLetterRow,
+    EventRow,
+    PendingRun,
+    StepRow,
+    StoredRun,
+    StoreStatistics,
+)
+from reactor.store.sqlite import statements as sql
+from reactor.store.sqlite.connection import DATABASE, open_for_writing
+from reactor.store.sqlite.lock import StateLock
+from reactor.store.sqlite.operations import (
+    Accept,
+    BatchApplier,
+    Call,
+    Rows,
+    Tally,
+    accept,
+    add_tally,
+    cursor_rows,
+    insert_runs,
+    letter_row,
+)
+from reactor.store.sqlite.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from reactor.errors import StoreStoppedError
+    from reactor.store.contract import Offer, Retention, RunEnd
+
+
+def _ignore_commit(seconds: float, size: int) -> None:
+    """Nobody measures."""
+
+
+def _ignore_stop(error: StoreStoppedError) -> None:
+    """Nobody asked to be told; every later write raises it."""
+
+
+class SqliteStore:
+    """Use `await SqliteStore.open(directory)`. One per directory and process; others get StateInUseError."""
+
+    def __init__(self, directory: Path, lock: StateLock, writer: Writer) -> None:
+        self.directory = directory
+        self._lock = lock
+        self._writer = writer
+        self._reader: aiosqlite.Connection | None = None
+
+    @classmethod
+    async def open(
+        cls,
+        directory: Path,
+        *,
+        observe: Callable[[float, int], None] = _ignore_commit,
+        stopped: Callable[[StoreStoppedError], None] = _ignore_stop,
+    ) -> SqliteStore:
+        """Open, creating and migrating where needed.
+
+        `observe` is told the seconds and size of every commit; `stopped` is told once when a storage error ends all
+        writing. Raises StateInUseError, SchemaError, SettingsError or StoreFullError.
+        """
+        prepare_directory(directory)
+        lock = StateLock(directory)
+        path = directory / DATABASE
+        writer = Writer(
+            partial(open_for_writing, path),
+            path.with_name(DATABASE + "-wal"),
+            BatchApplier(),
+            observe=observe,
+            stopped=stopped,
+        )
+        try:
+            await writer.open()
+            store = cls(directory, lock, writer)
+            store._reader = await aiosqlite.connect(path, isolation_level=None)
+            await store._reader.execute("PRAGMA query_only = ON")
+            await store._reader.execute("PRAGMA wal_autocheckpoint = 0")
+        except BaseException:
+            await writer.close()
+            lock.release()
+            raise
+        return store
+
+    async def close(self) -> None:
+        if self._reader is not None:
+            await self._reader.close()
+            self._reader = None
+        await self._writer.close()
+        self._lock.release()
+
+    def statistics(self) -> StoreStatistics:
+        return StoreStatistics(
+            waiting=self._writer.waiting,
+            is_full=self._writer.is_full,
+            is_stopped=self._writer.failure is not None,
+            commits=self._writer.commits,
+        )
+
+    async def accept(
+        self, offers: Sequence[Offer], sensor: str, cursor: Mapping[str, bytes | None]
+    ) -> list[bool]:
+        new: list[bool] = await self._writer.write(Accept(offers, sensor, cursor))
+        return new
+
+    async def reject(self, letter: DeadLetterRow, cursor: Mapping[str, bytes | None]) -> bool:
+        def apply(connection: sqlite3.Connection) -> bool:
+            known = connection.execute(
+                sql.SELECT_REJECTED, (letter.sensor, letter.event_id)
+            ).fetchone()
+            if known is None:
+                connection.execute(sql.INSERT_DEAD_LETTER, letter_row(letter))
+                add_tally(connection, {("sensor", letter.sensor, "rejected"): 1})
+            _move(connection, letter.sensor, cursor)
+            return known is None
+
+        return bool(await self._writer.write(Call(apply)))
+
+    async def skip(
+        self, sensor: str, occurrence: str, reason: str, at: int, cursor: Mapping[str, bytes | None]
+    ) -> bool:
+        def apply(connection: sqlite3.Connection) -> bool:
+            added = connection.execute(
+                sql.INSERT_SKIPPED, (sensor, occurrence, reason, at)
+            ).rowcount
+            if added:
+                add_tally(connection, {("sensor", sensor, "skipped"): 1})
+            _move(connection, sensor, cursor)
+            return bool(added)
+
+        return bool(await self._writer.write(Call(apply)))
+
+    async def move_cursor(self, sensor: str, cursor: Mapping[str, bytes | None]) -> None:
+        await self._writer.write(Call(lambda connection: _move(connection, sensor, cursor)))
+
+    async def start_runs(self, runs: Sequence[int], at: int) -> None:
+        await self._writer.write(Rows([(sql.START_RUN, (at, run)) for run in runs]))
+
+    async def release_runs(self) -> None:
+        await self._writer.write(Rows([(sql.RELEASE_RUNS, ())]))
+
+    async def finish_steps(self, steps: Sequence[StepRow], end: RunEnd | None) -> None:
+        rows: list[tuple[str, tuple[Any, ...]]] = [
+            (sql.INSERT_STEP, _step_row(step)) for step in steps
+        ]
+        if end is not None:
+            rows.append((sql.FINISH_RUN, (end.outcome, end.finished_at, end.error, end.run)))
+        await self._writer.write(Rows(rows))
+
+    async def record_attempt(self, attempt: AttemptRow, *, is_waiting: bool) -> None:
+        row = (
+            attempt.run,
+            attempt.step,
+            attempt.attempt,
+            attempt.outcome,
+            attempt.started_at,
+            attempt.finished_at,
+            attempt.error,
+            attempt.next_at,
+        )
+        rows: list[tuple[str, tuple[Any, ...]]] = [(sql.INSERT_ATTEMPT, row)]
+        if is_waiting:
+            rows.append((sql.WAIT_RUN, (attempt.run,)))
+        await self._writer.write(Rows(rows))
+
+    async def count_deaths(self, *, most: int, at: int) -> list[DeadLetterRow]:
+        parked: list[DeadLetterRow] = await self._writer.write(
+            Call(partial(_count_deaths, most=most, at=at))
+        )
+        return parked
+
+    async def dead_letters(
+        self, *, ids: Sequence[int] | None, reason: str | None
+    ) -> list[DeadLetterRow]:
+        wanted = None if ids is None else orjson.dumps([*ids]).decode()
+        rows = await self._all(sql.SELECT_DEAD_LETTERS, {"ids": wanted, "reason": reason})
+        return [
+            DeadLetterRow(
+                id=row[0],
+                sensor=row[1],
+                event_id=row[2],
+                reason=row[3],
+                detail=row[4],
+                raw=row[5],
+                created_at=row[6],
+                workflow=row[7],
+                event=row[8],
+                run=row[9],
+                subject=row[10],
+            )
+            for row in rows
+        ]
+
+    async def redrive(self, letter: DeadLetterRow, offer: Offer | None, at: int) -> bool:
+        settled: bool = await self._writer.write(
+            Call(partial(_redrive, letter=letter, offer=offer, at=at))
+        )
+        return settled
+
+    async def save_definitions(self, definitions: Mapping[str, str], at: int) -> None:
+        def apply(connection: sqlite3.Connection) -> None:
+            connection.execute(sql.DELETE_DEFINITIONS)
+            rows = [(name, definition, at) for name, definition in definitions.items()]
+            connection.executemany(sql.INSERT_DEFINITION, rows)
+
+        await self._writer.write(Call(apply))
+
+    async def remove_settled(self, retention: Retention) -> int:
+        removed: int = await self._writer.write(Call(partial(_remove_settled, retention=retention)))
+        return removed
+
+    async def cursor(self, sensor: str) -> dict[str, bytes]:
+        return dict(await self._all(sql.SELECT_CURSOR, (sensor,)))
+
+    async def pending_counts(self) -> dict[str, int]:
+        return dict(await self._all(sql.PENDING_COUNTS, ()))
+
+    async def pending_runs(self, workflow: str, after: int, limit: int) -> list[PendingRun]:
+        rows = await self._all(sql.PENDING_RUNS, (workflow, after, limit))
+        return [PendingRun(id=run, key=key) for run, key in rows]
+
+    async def pending_heads(self, workflow: str, after_key: str, limit: int) -> list[PendingRun]:
+        parameters = {"workflow": workflow, "after": after_key, "limit": limit}
+        rows = await self._all(sql.PENDING_HEADS, parameters)
+        return [PendingRun(id=run, key=key) for run, key in rows]
+
+    async def load_runs(self, runs: Sequence[int]) -> list[StoredRun]:
+        wanted = orjson.dumps([*runs]).decode()
+        heads = await self._all(sql.SELECT_RUNS, (wanted,))
+        steps: defaultdict[int, list[StepRow]] = defaultdict(list)
+        attempts: defaultdict[int, list[AttemptRow]] = defaultdict(list)
+        # A run that never started has neither, which spares most of a backlog two more look-ups.
+        begun = orjson.dumps([row[0] for row in heads if row[6] is not None]).decode()
+        if begun != "[]":
+            for row in await self._all(sql.SELECT_STEPS, (begun,)):
+                steps[row[0]].append(StepRow(*row))
+            for row in await self._all(sql.SELECT_ATTEMPTS, (begun,)):
+                attempts[row[0]].append(AttemptRow(*row))
+        return [_stored_run(row, steps[row[0]], attempts[row[0]]) for row in heads]
+
+    async def event(self, seq: int) -> EventRow | None:
+        rows = await self._all(sql.SELECT_EVENT, (seq,))
+        return EventRow(*rows[0]) if rows else None
+
+    async def largest_id(self) -> int:
+        return int((await self._all(sql.LARGEST_ID, ()))[0][0])
+
+    async def _all(self, statement: str, parameters: Any) -> list[Any]:
+        if self._reader is None:
+            raise StoreError("the store is closed")
+        try:
+            async with self._reader.execute(statement, parameters) as cursor:
+                return list(await cursor.fetchall())
+        except sqlite3.Error as error:
+            raise StoreError(f"the database could not be read: {error}") from error
+
+
+def prepare_directory(directory: Path) -> None:
+    """Make the state directory, private to this user. Raises SettingsError where that is not possible."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"state directory {directory} cannot be made: {error.strerror}; choose another with --state"
+        ) from None
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise SettingsError(
+            f"state directory {directory} is not writable by this user; change its owner, or choose another one"
+        )
+    with contextlib.suppress(OSError):
+        os.chmod(directory, 0o700)
+
+
+def _move(connection: sqlite3.Connection, sensor: str, cursor: Mapping[str, bytes | None]) -> None:
+    for statement, row in cursor_rows(sensor, cursor):
+        connection.execute(statement, row)
+
+
+def _stored_run(row: Any, steps: list[StepRow], attempts: list[AttemptRow]) -> StoredRun:
+    return StoredRun(
+        id=row[0],
+        workflow=row[1],
+        key=row[2],
+        state=row[3],
+        deaths=row[4],
+        created_at=row[5],
+        started_at=row[6],
+        event=EventRow(*row[7:]),
+        steps=steps,
+        attempts=attempts,
+    )
+
+
+def _step_row(step: StepRow) -> tuple[Any, ...]:
+    return (
+        step.run,
+        step.name,
+        step.outcome,
+        step.attempt,
+        step.started_at,
+        step.finished_at,
+        step.result,
+        step.error,
+    )
+
+
+def _count_deaths(connection: sqlite3.Connection, *, most: int, at: int) -> list[DeadLetterRow]:
+    connection.execute(sql.COUNT_DEATHS)
+    parked = []
+    for run, workflow, deaths, sensor, event_id, event, raw in connection.execute(
+        sql.RUNS_THAT_DIED, (most,)
+    ):
+        letter = DeadLetterRow(
+            id=run,
+            sensor=sensor,
+            event_id=event_id,
+            workflow=workflow,
+            event=event,
+            run=run,
+            reason="process_died",
+            detail=f"the process died {deaths} times in a row while this run was in flight",
+            raw=raw,
+            created_at=at,
+        )
+        parked.append(letter)
+    for letter in parked:
+        connection.execute(sql.PARK_RUN, (at, letter.detail, letter.run))
+        connection.execute(sql.INSERT_DEAD_LETTER, letter_row(letter))
+    connection.execute(sql.RELEASE_RUNS)
+    return parked
+
+
+def _redrive(
+    connection: sqlite3.Connection, *, letter: DeadLetterRow, offer: Offer | None, at: int
+) -> bool:
+    if not connection.execute(sql.SETTLE_DEAD_LETTER, (at, letter.id)).rowcount:
+        return False
+    if offer is None:
+        connection.execute(sql.REVIVE_RUN, (letter.run,))
+    elif letter.event is not None:
+        insert_runs(connection, [offer])
+    else:
+        accept(connection, [Accept([offer], letter.sensor, {})])
+    return True
+
+
+def _remove_settled(connection: sqlite3.Connection, *, retention: Retention) -> int:
+    parameters = {"before": retention.before, "limit": retention.limit}
+    events = connection.execute(sql.SETTLED_EVENTS, parameters).fetchall()
+    tally: Tally = defaultdict(int)
+    for seq, sensor in events:
+        for run, workflow, outcome in connection.execute(sql.RUNS_OF_EVENT, (seq,)).fetchall():
+            for statement in (
+                sql.DELETE_STEPS,
+                sql.DELETE_ATTEMPTS,
+                sql.DELETE_LETTERS_OF_RUN,
+                sql.DELETE_RUN,
+            ):
+                connection.execute(statement, (run,))
+            tally["workflow", workflow, f"removed_{outcome}"] += 1
+        connection.execute(sql.DELETE_LETTERS_OF_EVENT, (seq,))
+        connection.execute(sql.DELETE_EVENT, (seq,))
+        tally["sensor", sensor, "removed"] += 1
+    add_tally(connection, tally)
+    return len(events)

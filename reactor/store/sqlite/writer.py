@@ -1,0 +1,220 @@
+"""The one thread that writes. Whole transactions cross to it, never statements.
+
+It takes everything that waits, runs it between one BEGIN IMMEDIATE and one COMMIT with synchronous=FULL, and wakes
+the callers once. So a caller's cancellation cannot tear a transaction, and a thousand callers share one fsync.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from typing import TYPE_CHECKING, Any, Protocol
+
+from reactor.clock import monotonic
+from reactor.errors import ReactorError, StoreError, StoreFullError, StoreStoppedError
+from reactor.store.sqlite.connection import as_store_error, is_full
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+LARGEST_BATCH = 4096
+CHECKPOINT_BYTES = 16 * 1024 * 1024
+
+
+class Applier(Protocol):
+    """Turns a batch of operations into statements."""
+
+    def apply(self, connection: sqlite3.Connection, batch: Sequence[Any]) -> None:
+        """Execute the batch inside the open transaction and set each operation's `result`."""
+        ...
+
+
+class Write:
+    """An operation on its way: what to do and who waits for it."""
+
+    __slots__ = ("error", "future", "operation")
+
+    def __init__(self, operation: Any, future: asyncio.Future[Any]) -> None:
+        self.operation = operation
+        self.future = future
+        self.error: Exception | None = None
+
+
+class Writer:
+    """Owns the write connection and its thread. Made inside the loop whose tasks wait for it."""
+
+    def __init__(
+        self,
+        open_connection: Callable[[], sqlite3.Connection],
+        journal: Path,
+        applier: Applier,
+        *,
+        observe: Callable[[float, int], None],
+        stopped: Callable[[StoreStoppedError], None],
+    ) -> None:
+        self._open = open_connection
+        self._journal = journal
+        self._checkpoint_at_bytes = CHECKPOINT_BYTES
+        self._applier = applier
+        self._observe = observe
+        self._stopped = stopped
+        self._loop = asyncio.get_running_loop()
+        self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
+        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._thread = threading.Thread(target=self._work, name="store writer", daemon=True)
+        self.failure: StoreStoppedError | None = None
+        self.is_full = False
+        self.waiting = 0
+        self.commits = 0
+
+    async def open(self) -> None:
+        """Start the thread; return when the database is open and migrated, or raise what stopped it."""
+        self._thread.start()
+        await self._opened
+
+    async def write(self, operation: Any) -> Any:
+        """Return the operation's result once it is durable."""
+        if self.failure is not None:
+            raise StoreStoppedError(str(self.failure)) from self.failure
+        write = Write(operation, self._loop.create_future())
+        self.waiting += 1
+        self._queue.put(write)
+        return await write.future
+
+    async def close(self) -> None:
+        """Finish what waits, checkpoint, close the file and end the thread."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            await self._loop.run_in_executor(None, self._thread.join)
+
+    def _work(self) -> None:
+        try:
+            connection = self._open()
+        except Exception as error:  # noqa: BLE001  # whoever opens it must hear of it
+            self._call(_set_exception, self._opened, as_store_error(error))
+            return
+        self._call(_set_result, self._opened)
+        while (batch := self._take()) is not None:
+            if self.failure is not None:
+                for write in batch:
+                    write.error = self.failure
+                self._call(self._finish, batch, 0.0)
+                continue
+            started = monotonic()
+            self._commit(connection, batch)
+            self._call(self._finish, batch, monotonic() - started)
+            # Between batches, so that no caller's commit waits for it.
+            self._checkpoint(connection)
+        connection.close()
+
+    def _take(self) -> list[Write] | None:
+        """Return all writes that wait, at least one; None when there will be no more."""
+        first = self._queue.get()
+        if first is None:
+            return None
+        batch = [first]
+        while len(batch) < LARGEST_BATCH:
+            try:
+                write = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if write is None:
+                self._queue.put(None)
+                break
+            batch.append(write)
+        return batch
+
+    def _commit(self, connection: sqlite3.Connection, batch: list[Write]) -> None:
+        try:
+            self._transact(connection, batch)
+        except sqlite3.IntegrityError:
+            # One of them is wrong. Together they failed together; alone, only the wrong one does.
+            for write in batch:
+                try:
+                    self._transact(connection, [write])
+                except (sqlite3.IntegrityError, StoreError) as error:
+                    write.error = error if isinstance(error, StoreError) else StoreError(str(error))
+                except Exception as error:  # noqa: BLE001  # each caller is told, none waits for ever
+                    self._fail(connection, [write], error)
+        except Exception as error:  # noqa: BLE001  # each caller is told, none waits for ever
+            self._fail(connection, batch, error)
+
+    def _transact(self, connection: sqlite3.Connection, batch: list[Write]) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._applier.apply(connection, [write.operation for write in batch])
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        self.is_full = False
+        self.commits += 1
+
+    def _fail(self, connection: sqlite3.Connection, batch: list[Write], error: Exception) -> None:
+        failure: ReactorError = as_store_error(error)
+        if isinstance(failure, StoreFullError):
+            self.is_full = True
+        elif isinstance(error, sqlite3.Error):
+            # After a failed write or fsync the kernel may have dropped the pages: nothing read back can be trusted.
+            self.failure = StoreStoppedError(
+                f"the database failed: {error}; nothing that waited was acknowledged. "
+                "Check the disk, then start Reactor again"
+            )
+            failure = self.failure
+            self._call(self._stopped, self.failure)
+        for write in batch:
+            write.error = failure
+        if connection.in_transaction:
+            connection.rollback()
+
+    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+        size = self._journal_bytes()
+        if size < self._checkpoint_at_bytes:
+            return
+        try:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error as error:
+            if not is_full(error):
+                self._fail(connection, [], error)
+            return
+        # A reader may have kept the journal from being emptied; then it is tried again when it has grown some more.
+        self._checkpoint_at_bytes = self._journal_bytes() + CHECKPOINT_BYTES
+
+    def _journal_bytes(self) -> int:
+        try:
+            return self._journal.stat().st_size
+        except OSError:
+            return 0
+
+    def _finish(self, batch: list[Write], seconds: float) -> None:
+        self.waiting -= len(batch)
+        if seconds:
+            self._observe(seconds, len(batch))
+        for write in batch:
+            future = write.future
+            if not future.done():
+                if write.error is not None:
+                    future.set_exception(write.error)
+                else:
+                    future.set_result(write.operation.result)
+
+    def _call(self, function: Callable[..., None], *arguments: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, *arguments)
+        except RuntimeError:
+            # The loop is closed: whoever waited is gone, and what was committed stays committed.
+            return
+
+
+def _set_result(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _set_exception(future: asyncio.Future[None], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)

@@ -1,0 +1,234 @@
+"""What every store must do. A store's tests inherit `StoreContract` and give it the fixture `open_store`."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from reactor.errors import StoreError
+from reactor.store.contract import (
+    AttemptRow,
+    DeadLetterRow,
+    EventRow,
+    Offer,
+    Retention,
+    RunEnd,
+    RunRow,
+    StepRow,
+)
+
+if TYPE_CHECKING:
+    from reactor.store.contract import RunState, Store
+
+
+class OpenStore(Protocol):
+    """Opens the same store again and again; the one opened before is closed first."""
+
+    async def __call__(self) -> Store: ...
+
+
+def event_row(seq: int, *, id: str | None = None, sensor: str = "s", at: int = 0) -> EventRow:  # noqa: A002  # its name
+    """Return an event that differs from others by `seq`."""
+    return EventRow(seq, sensor, id or str(seq), sensor, "type", None, at, at, b'{"n":1}', "[]")
+
+
+def run_row(
+    run: int,
+    event: int,
+    *,
+    workflow: str = "w",
+    key: str | None = None,
+    state: RunState = "pending",
+) -> RunRow:
+    """Return a run of an event."""
+    return RunRow(run, workflow, event, key, state, 0, 0 if state == "running" else None)
+
+
+def step_row(run: int, name: str = "a", result: bytes = b"1") -> StepRow:
+    """Return the success of a step."""
+    return StepRow(run, name, "succeeded", 1, 0, 1, result, None)
+
+
+async def add(store: Store, seq: int, *runs: RunRow) -> bool:
+    """Accept one event with its runs; return whether it was new."""
+    return (await store.accept([Offer(event_row(seq), runs)], "s", {}))[0]
+
+
+class StoreContract:
+    """Inherit, define the fixture `open_store`, and run pytest."""
+
+    @pytest.fixture
+    @abstractmethod
+    def open_store(self) -> OpenStore: ...
+
+    async def test_an_event_is_new_once(self, open_store: OpenStore) -> None:
+        store = await open_store()
+        first = Offer(event_row(1, id="x"), [run_row(2, 1)])
+        again = Offer(event_row(3, id="x"), [run_row(4, 3)])
+        assert await store.accept([first], "s", {}) == [True]
+        assert await store.accept([again], "s", {}) == [False]
+        assert await store.pending_counts() == {"w": 1}
+
+    async def test_one_call_sorts_new_events_from_known_ones(self, open_store: OpenStore) -> None:
+        store = await open_store()
+        await add(store, 1)
+        offers = [
+            Offer(event_row(2, id="1"), [run_row(10, 2)]),
+            Offer(event_row(3), [run_row(11, 3)]),
+            Offer(event_row(4, id="3"), [run_row(12, 4)]),
+        ]
+        assert await store.accept(offers, "s", {}) == [False, True, False]
+        assert [run.id for run in await store.pending_runs("w", 0, 10)] == [11]
+
+    async def test_a_cursor_moves_with_its_events(self, open_store: OpenStore) -> None:
+        store = await open_store()
+        await store.accept([Offer(event_row(1), [])], "s", {"a": b"1", "b": b"2"})
+        await store.accept([Offer(event_row(2), [])], "s", {"a": None, "b": b"3"})
+        assert await store.cursor("s") == {"b": b"3"}
+        assert await store.cursor("other") == {}
+
+    async def test_what_was_written_is_there_after_opening_again(
+        self, open_store: OpenStore
+    ) -> None:
+        store = await open_store()
+        await add(store, 1, run_row(2, 1, key="k"))
+        store = await open_store()
+        (run,) = await store.load_runs([2])
+        assert (run.workflow, run.key, run.state, run.event.data) == (
+            "w",
+            "k",
+            "pending",
+            b'{"n":1}',
+        )
+        assert await store.largest_id() == 2
+
+    async def test_a_step_ends_once(self, open_store: OpenStore) -> None:
+        store = await open_store()
+        await add(store, 1, run_row(2, 1, state="running"))
+        await store.finish_steps([step_row(2, result=b"1")], None)
+        with pytest.raises(StoreError):
+            await store.finish_steps([step_row(2, result=b"2")], None)
+        (run,) = await store.load_runs([2])
+        assert [step.result for step in run.steps] == [b"1"]
+
+    async def test_a_write_that_fails_takes_no_other_with_it(self, open_store: OpenStore) -> None:
+        store = await open_store()
+        await add(store, 1, run_row(2, 1, state="running"))
+        await store.finish_steps([step_row(2)], None)
+        with pytest.raises(StoreError):
+            await store.finish_steps([step_row(2), step_row(2, "b")], None)
+        await store.finish_steps([step_row(2, "c")], None)
+        (run,) = await store.load_runs([2])
+        assert [step.name for step in run.steps] == ["a", "c"]
+
+    async def test_a_finished_run_is_no_longer_in_flight(self, open_store: OpenStore) -> None:
+        store = await open_store()
+        await add(store, 1, run_row(2, 1, state="running"))
+        await store.finish_steps([step_row(2)], RunEnd(2, "succeeded", 5, None))
+        assert await store.count_deaths(most=1, at=6) == []
+        (run,) = await store.load_runs([2])
+        assert run.state == "finished"
+
+    async def test_a_run_in_flight_at_a_death_resumes_with_its_results(
+        self, open_store: OpenStore
+    ) -> None:
+        store = await open_store()
+        await add(store, 1, run_row(2, 1, state="running"))
+        await store.finish_steps([step_row(2)], None)
+        assert await store.count_deaths(most=3, at=1) == []
+        assert await store.pending_counts() == {"w": 1}
+        (run,) = await store.load_runs([2])
+        assert (run.deaths, [step.name for step in run.steps]) == (1, ["a"])
+
+    async def test_a_run_in_flight_at_too_many_deaths_is_parked(
+        self, open_store: OpenStore
+    ) -> None:
+        store = await open_store()
+        await add(store, 1, run_row(2, 1, state="running"))
+        for at in (1, 2):
+            assert await store.count_deaths(most=3, at=at) == []
+            await store.start_runs([2], at)
+        (letter,) = await store.count_deaths(most=3, at=3)
+        assert (letter.run, letter.reason) == (2, "process_died")
+        assert await store.pending_counts() == {}
+
+    async def test_a_run_that_waits_for_a_retry_did_not_cause_a_death(
+        self, open_store: OpenStore
+    ) -> None:
+        store = await open_store()
+        await add(store, 1, run_row(2, 1, state="running"))
+        attempt = AttemptRow(2, "a", 1, "failed", 0, 1, "boom", 99)
+        await store.record_attempt(attempt, is_waiting=True)
+        assert await store.count_deaths(most=1, at=1) == []
+        (run,) = await store.load_runs([2])
+        assert (run.deaths, run.state, run.attempts) == (0, "pending", [attempt])
+
+    async def test_releasing_counts_no_death(self, open_store: OpenStore) -> None:
+        store = await open_store()
+        await add(store, 1, run_row(2, 1, state="running"))
+        await store.release_runs()
+        (run,) = await store.load_runs([2])
+        assert (run.deaths, run.state) == (0, "pending")
+
+    async def test_pending_runs_come_in_order_and_in_parts(self, open_store: OpenStore) -> None:
+        store = await open_store()
+        for seq in range(1, 6):
+            await add(store, seq, run_row(10 + seq, seq))
+        assert [run.id for run in await store.pending_runs("w", 0, 2)] == [11, 12]
+        assert [run.id for run in await store.pending_runs("w", 12, 9)] == [13, 14, 15]
+
+    async def test_each_key_shows_its_oldest_run(self, open_store: OpenStore) -> None:
+        store = await open_store()
+        for seq, key in enumerate(("b", "a", "b", "c", "a"), start=1):
+            await add(store, seq, run_row(10 + seq, seq, key=key))
+        heads = await store.pending_heads("w", "", 10)
+        assert [(run.key, run.id) for run in heads] == [("a", 12), ("b", 11), ("c", 14)]
+        assert [run.key for run in await store.pending_heads("w", "a", 1)] == ["b"]
+
+    async def test_rejected_input_is_kept_once(self, open_store: OpenStore) -> None:
+        store = await open_store()
+        letter = DeadLetterRow(
+            id=1, sensor="s", event_id="x", reason="not_json", detail="", raw=b"\xff", created_at=0
+        )
+        assert await store.reject(letter, {"c": b"1"})
+        letter.id = 2
+        assert not await store.reject(letter, {"c": b"2"})
+        (kept,) = await store.dead_letters(ids=None, reason="not_json")
+        assert (kept.id, kept.raw) == (1, b"\xff")
+        assert await store.cursor("s") == {"c": b"2"}
+
+    async def test_a_skipped_occurrence_is_kept_once(self, open_store: OpenStore) -> None:
+        store = await open_store()
+        assert await store.skip("s", "noon", "missed", 0, {"last": b"noon"})
+        assert not await store.skip("s", "noon", "missed", 0, {})
+        assert await store.cursor("s") == {"last": b"noon"}
+
+    async def test_a_parked_run_is_redriven_once(self, open_store: OpenStore) -> None:
+        store = await open_store()
+        await add(store, 1, run_row(2, 1, state="running"))
+        (letter,) = await store.count_deaths(most=1, at=1)
+        assert await store.redrive(letter, None, 2)
+        assert not await store.redrive(letter, None, 3)
+        assert await store.pending_counts() == {"w": 1}
+        assert await store.dead_letters(ids=None, reason=None) == []
+
+    async def test_retention_removes_what_is_settled_and_nothing_else(
+        self, open_store: OpenStore
+    ) -> None:
+        store = await open_store()
+        await add(store, 1, run_row(11, 1, state="running"))
+        await add(store, 2, run_row(12, 2))
+        await add(store, 3)
+        await store.finish_steps([step_row(11)], RunEnd(11, "succeeded", 5, None))
+        assert await store.remove_settled(Retention(before=100, limit=10)) == 2
+        assert await store.event(1) is None
+        assert await store.event(2) is not None
+        assert await store.event(3) is None
+
+    async def test_retention_keeps_what_finished_late(self, open_store: OpenStore) -> None:
+        store = await open_store()
+        await add(store, 1, run_row(11, 1, state="running"))
+        await store.finish_steps([step_row(11)], RunEnd(11, "succeeded", 500, None))
+        assert await store.remove_settled(Retention(before=100, limit=10)) == 0

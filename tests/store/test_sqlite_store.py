@@ -1,0 +1,197 @@
+"""The SQLite store: the contract, and what is its own."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reactor.errors import (
+    SchemaError,
+    SettingsError,
+    StateInUseError,
+    StoreError,
+    StoreFullError,
+    StoreStoppedError,
+)
+from reactor.store.contract import Offer
+from reactor.store.sqlite import SqliteStore
+from reactor.store.sqlite import statements as sql
+from reactor.store.sqlite.connection import open_for_writing
+from reactor.testing.store_contract import OpenStore, StoreContract, add, event_row, run_row
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+@pytest.fixture
+async def open_store(tmp_path: Path) -> AsyncIterator[OpenStore]:
+    opened: list[SqliteStore] = []
+
+    async def open_again() -> SqliteStore:
+        if opened:
+            await opened.pop().close()
+        opened.append(await SqliteStore.open(tmp_path / "state"))
+        return opened[0]
+
+    yield open_again
+    if opened:
+        await opened.pop().close()
+
+
+class TestSqliteStore(StoreContract):
+    @pytest.fixture
+    def open_store(self, open_store: OpenStore) -> OpenStore:
+        return open_store
+
+
+async def test_a_second_daemon_is_told_who_has_the_directory(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path)
+    with pytest.raises(StateInUseError, match=r"in use by process \d+"):
+        await SqliteStore.open(tmp_path)
+    await store.close()
+    await (await SqliteStore.open(tmp_path)).close()
+
+
+async def test_files_are_private(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "state")
+    modes = {
+        path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "state").iterdir()
+    }
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
+    assert set(modes.values()) == {0o600}
+    await store.close()
+
+
+async def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
+    await (await SqliteStore.open(tmp_path)).close()
+    with sqlite3.connect(tmp_path / "reactor.db") as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+    with pytest.raises(SchemaError, match="schema version 99"):
+        await SqliteStore.open(tmp_path)
+
+
+async def test_a_foreign_database_is_refused(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "reactor.db") as database:
+        database.execute("CREATE TABLE theirs (x)")
+    database.close()
+    with pytest.raises(SchemaError, match="not one of Reactor's"):
+        await SqliteStore.open(tmp_path)
+
+
+async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "reactor.db").write_bytes(b"not a database, but long enough to be looked at" * 40)
+    with pytest.raises(SchemaError, match="not a usable database"):
+        await SqliteStore.open(tmp_path)
+
+
+async def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="cannot be made"):
+        await SqliteStore.open(tmp_path / "file" / "state")
+
+
+async def test_callers_share_commits(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path)
+    before = store.statistics().commits
+    async with asyncio.TaskGroup() as group:
+        for seq in range(1, 501):
+            group.create_task(add(store, seq, run_row(1000 + seq, seq)))
+    assert store.statistics().commits - before < 100
+    assert await store.pending_counts() == {"w": 500}
+    await store.close()
+
+
+async def test_a_cancelled_caller_leaves_its_write_whole(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path)
+    tasks = [
+        asyncio.create_task(add(store, seq, run_row(10_000 + seq, seq), run_row(20_000 + seq, seq)))
+        for seq in range(1, 301)
+    ]
+    await asyncio.sleep(0)
+    for task in tasks[::2]:
+        task.cancel()
+    await asyncio.wait(tasks)
+    await store.close()
+    database = sqlite3.connect(tmp_path / "reactor.db")
+    counts = {row[0] for row in database.execute("SELECT count(*) FROM run GROUP BY event")}
+    kept = database.execute("SELECT count(*) FROM event").fetchone()[0]
+    database.close()
+    assert counts == {2}
+    assert kept >= sum(not task.cancelled() for task in tasks)
+
+
+async def test_a_full_disk_refuses_writes_and_recovers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # max_page_count makes SQLite answer SQLITE_FULL, as a full file system does.
+    connections: list[sqlite3.Connection] = []
+
+    def open_and_keep(path: Path) -> sqlite3.Connection:
+        connections.append(open_for_writing(path))
+        return connections[0]
+
+    monkeypatch.setattr("reactor.store.sqlite.store.open_for_writing", open_and_keep)
+    store = await SqliteStore.open(tmp_path)
+    pages = connections[0].execute("PRAGMA page_count").fetchone()[0]
+    connections[0].execute(f"PRAGMA max_page_count = {pages + 2}")
+    big = event_row(1)
+    big.data = b'"' + b"x" * 100_000 + b'"'
+    with pytest.raises(StoreFullError):
+        await store.accept([Offer(big, [])], "s", {})
+    assert store.statistics().is_full
+    connections[0].execute("PRAGMA max_page_count = 1000000")
+    assert await store.accept([Offer(big, [])], "s", {}) == [True]
+    assert not store.statistics().is_full
+    await store.close()
+
+
+async def test_the_first_storage_error_ends_all_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[StoreStoppedError] = []
+    store = await SqliteStore.open(tmp_path, stopped=told.append)
+    await add(store, 1)
+
+    def fail(*_: object) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        raise error
+
+    monkeypatch.setattr("reactor.store.sqlite.operations.accept", fail)
+    with pytest.raises(StoreError):
+        await add(store, 2)
+    monkeypatch.undo()
+    with pytest.raises(StoreStoppedError, match="Check the disk"):
+        await add(store, 3)
+    assert len(told) == 1
+    assert store.statistics().is_stopped
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "parameters"),
+    [
+        (sql.PENDING_RUNS, ("w", 0, 10)),
+        (sql.SELECT_CURSOR, ("s",)),
+        (sql.SELECT_RUNS, ("[1]",)),
+        (sql.SELECT_STEPS, ("[1]",)),
+        (sql.COUNT_DEATHS, ()),
+        (sql.SELECT_REJECTED, ("s", "x")),
+        (sql.RUNS_OF_EVENT, (1,)),
+    ],
+)
+async def test_no_hot_statement_scans_a_table(
+    tmp_path: Path, statement: str, parameters: tuple[object, ...]
+) -> None:
+    await (await SqliteStore.open(tmp_path)).close()
+    database = sqlite3.connect(tmp_path / "reactor.db")
+    plan = database.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+    database.close()
+    scans = [row[3] for row in plan if row[3].startswith("SCAN") and "INDEX" not in row[3]]
+    assert [scan for scan in scans if "json_each" not in scan] == []
