@@ -1,0 +1,1 @@
+"""From events to durable runs: intake, matching, credits, scheduling, running, recovery."""

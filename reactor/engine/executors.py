@@ -1,0 +1,87 @@
+"""Calling a step's function where it belongs: on the loop, in a thread, or in a process of its own."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from anyio import BrokenWorkerProcess, CapacityLimiter, to_process, to_thread
+from pydantic_core import to_json
+
+from reactor.engine.process_worker import call_step
+from reactor.errors import StepError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reactor.model.context import Context
+    from reactor.model.event import Event
+    from reactor.model.graph import Graph, Step
+
+MOST_THREADS = 64
+MOST_PROCESSES = 4
+
+
+class Executors:
+    """The daemon's threads and processes for steps, with a bound on each."""
+
+    def __init__(self, *, threads: int = MOST_THREADS, processes: int = MOST_PROCESSES) -> None:
+        self._threads = CapacityLimiter(threads)
+        self._processes = CapacityLimiter(processes)
+
+    async def call(self, graph: Graph, step: Step, arguments: Mapping[str, Any]) -> Any:
+        """Return what the step's function returns.
+
+        Cancelled, a coroutine is cancelled and a process ended; a thread cannot be ended, so it is left to finish
+        and its result is dropped.
+        """
+        if step.executor == "loop":
+            return await step.function(**arguments)
+        if step.executor == "thread":
+            call = partial(step.function, **arguments)
+            return await to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._threads)
+        return await self._call_in_process(graph, step, arguments)
+
+    async def _call_in_process(self, graph: Graph, step: Step, arguments: Mapping[str, Any]) -> Any:
+        # JSON crosses, not pickles: the worker reads the arguments by the step's own annotations.
+        plain = {name: value for name, value in arguments.items() if name not in ("event", "ctx")}
+        event: Event[Any] | None = arguments.get("event")
+        context: Context | None = arguments.get("ctx")
+        request = {
+            "arguments": plain,
+            "event": None
+            if event is None
+            else {
+                "id": event.id,
+                "source": event.source,
+                "type": event.type,
+                "time": event.time,
+                "subject": event.subject,
+                "data": event.data,
+            },
+            "ctx": None
+            if context is None
+            else {
+                "run_id": context.run_id,
+                "workflow": context.workflow,
+                "step": context.step,
+                "attempt": context.attempt,
+                "idempotency_key": context.idempotency_key,
+            },
+        }
+        try:
+            answer = await to_process.run_sync(
+                call_step,
+                graph.file,
+                graph.name,
+                step.name,
+                to_json(request),
+                cancellable=True,
+                limiter=self._processes,
+            )
+        except BrokenWorkerProcess:
+            raise StepError(
+                "the process of the step ended without an answer: it exited, crashed, or was killed for memory"
+            ) from None
+        return orjson.loads(answer) if step.result.annotation is Any else step.result.load(answer)

@@ -1,0 +1,200 @@
+"""The engine's end of one sensor; see `reactor.api.Intake` for the promises."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from reactor.clock import now_micros, to_micros
+from reactor.errors import OverloadedError, SettingsError
+from reactor.model.sensor import Accepted
+from reactor.store.contract import DeadLetterRow
+from reactor.telemetry.facts import (
+    EventDeadLettered,
+    EventRefused,
+    OccurrenceSkipped,
+    SensorDown,
+    SensorUp,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from datetime import datetime, timedelta
+
+    from reactor.engine.engine import Engine
+    from reactor.model.event import Event
+    from reactor.model.sensor import HookRequest, HookResponse
+
+
+class Routes(Protocol):
+    """Where webhooks are served: the hooks listener."""
+
+    def serve(
+        self,
+        path: str,
+        handler: Callable[[HookRequest], Awaitable[HookResponse]],
+        *,
+        methods: Sequence[str] = ("POST",),
+        max_body_bytes: int,
+        deadline: timedelta,
+    ) -> AbstractContextManager[None]:
+        """Serve `path` while the context is open."""
+        ...
+
+
+class SensorIntake:
+    """Ties a sensor's name to the engine; implements `reactor.api.Intake`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        sensor: str,
+        routes: Routes,
+        directory: Path,
+        changed: Callable[[], None],
+    ) -> None:
+        self.sensor = sensor
+        self.clock = engine.clock
+        self.directory = directory
+        self.log = logging.getLogger("reactor.sensor")
+        self.trouble: str | None = "starting"
+        self._engine = engine
+        self._routes = routes
+        self._changed = changed
+
+    async def accept(
+        self,
+        event: Event[Any],
+        *,
+        cursor: Mapping[str, bytes | None] | None = None,
+        wait: bool = True,
+    ) -> Accepted:
+        try:
+            accepted = await self._engine.accept(self.sensor, (event,), cursor or {}, wait=wait)
+        except OverloadedError as error:
+            self._engine.telemetry.emit(
+                EventRefused(
+                    sensor=self.sensor,
+                    workflow=error.workflow,
+                    event_id=event.id,
+                    retry_after=error.retry_after,
+                )
+            )
+            raise
+        return accepted[0]
+
+    async def accept_many(
+        self, events: Sequence[Event[Any]], *, cursor: Mapping[str, bytes | None] | None = None
+    ) -> Sequence[Accepted]:
+        return await self._engine.accept(self.sensor, events, cursor or {}, wait=True)
+
+    async def reject(
+        self,
+        raw: bytes,
+        *,
+        reason: str,
+        detail: str,
+        event_id: str,
+        subject: str | None = None,
+        cursor: Mapping[str, bytes | None] | None = None,
+    ) -> Accepted:
+        letter = DeadLetterRow(
+            id=self.clock.next_id(),
+            sensor=self.sensor,
+            event_id=event_id,
+            reason=reason,
+            detail=detail,
+            subject=subject,
+            raw=raw,
+            created_at=now_micros(),
+        )
+        is_new = await self._engine.store.reject(letter, cursor or {})
+        if is_new:
+            self._engine.telemetry.emit(
+                EventDeadLettered(
+                    sensor=self.sensor,
+                    workflow=None,
+                    reason=reason,
+                    event_id=event_id,
+                    detail=detail,
+                )
+            )
+        return Accepted(event_id=event_id, duplicate=not is_new)
+
+    async def skip(
+        self,
+        occurrence_id: str,
+        *,
+        reason: str,
+        at: datetime,
+        cursor: Mapping[str, bytes | None] | None = None,
+    ) -> None:
+        is_new = await self._engine.store.skip(
+            self.sensor, occurrence_id, reason, to_micros(at), cursor or {}
+        )
+        if is_new:
+            self._engine.telemetry.emit(
+                OccurrenceSkipped(
+                    sensor=self.sensor, occurrence_id=occurrence_id, reason=reason, due_at=at
+                )
+            )
+
+    async def cursor(self) -> dict[str, bytes]:
+        return await self._engine.store.cursor(self.sensor)
+
+    async def move_cursor(self, cursor: Mapping[str, bytes | None]) -> None:
+        await self._engine.store.move_cursor(self.sensor, cursor)
+
+    def up(self) -> None:
+        if self.trouble is not None:
+            self.trouble = None
+            self._changed()
+            self._engine.telemetry.emit(SensorUp(sensor=self.sensor))
+
+    def down(self, why: str) -> None:
+        if self.trouble != why:
+            self.trouble = why
+            self._engine.telemetry.emit(SensorDown(sensor=self.sensor, why=why))
+
+    def secret(self, reference: str) -> bytes:
+        return read_secret(reference)
+
+    def serve(
+        self,
+        path: str,
+        handler: Callable[[HookRequest], Awaitable[HookResponse]],
+        *,
+        methods: Sequence[str] = ("POST",),
+        max_body_bytes: int,
+        deadline: timedelta,
+    ) -> AbstractContextManager[None]:
+        return self._routes.serve(
+            path, handler, methods=methods, max_body_bytes=max_body_bytes, deadline=deadline
+        )
+
+
+def read_secret(reference: str) -> bytes:
+    """Return the secret behind `env:NAME` or `file:PATH`.
+
+    Raises SettingsError that names the reference, never the value.
+    """
+    scheme, _, name = reference.partition(":")
+    if scheme == "env" and name:
+        value = os.environ.get(name, "")
+        if not value:
+            raise SettingsError(f"secret {reference!r}: the environment variable {name} is not set")
+        return value.encode()
+    if scheme == "file" and name:
+        try:
+            value_bytes = Path(name).read_bytes().rstrip(b"\r\n")
+        except OSError as error:
+            raise SettingsError(f"secret {reference!r}: {error.strerror}") from None
+        if not value_bytes:
+            raise SettingsError(f"secret {reference!r}: the file is empty")
+        return value_bytes
+    raise SettingsError(
+        "a secret is given as env:NAME or file:PATH; the value itself does not belong in a definition"
+    )

@@ -1,0 +1,74 @@
+"""What one event starts: a decision for every workflow that listens to its sensor. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from reactor.model.ids import spell_id
+from reactor.model.trigger import Failed, Fired, Refused, decide
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reactor.model.event import Event
+    from reactor.model.graph import Graph
+    from reactor.model.trigger import Decision, Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A workflow and those of its triggers that watch one sensor."""
+
+    graph: Graph
+    triggers: tuple[Trigger, ...]
+
+
+def listeners_by_sensor(graphs: Sequence[Graph]) -> dict[str, list[Listener]]:
+    """Return for each sensor name the workflows that listen to it, in order of name."""
+    found: dict[str, list[Listener]] = {}
+    for graph in sorted(graphs, key=lambda graph: graph.name):
+        by_sensor: dict[str, list[Trigger]] = {}
+        for trigger in graph.triggers:
+            by_sensor.setdefault(trigger.sensor.sensor_name, []).append(trigger)
+        for sensor, triggers in by_sensor.items():
+            found.setdefault(sensor, []).append(Listener(graph, tuple(triggers)))
+    return found
+
+
+def match(listener: Listener, event: Event[Any]) -> Decision:
+    """Return the decision of one workflow: the first trigger that fires, else the first that failed, else a refusal."""
+    if len(listener.triggers) == 1:
+        return decide(listener.triggers[0], event, key_of=listener.graph.key)
+    decisions = [decide(trigger, event, key_of=listener.graph.key) for trigger in listener.triggers]
+    for kind in (Fired, Failed):
+        for decision in decisions:
+            if isinstance(decision, kind):
+                return decision
+    return decisions[0]
+
+
+def spell_decisions(decisions: Sequence[tuple[str, Decision, int | None]]) -> str:
+    """Return the decisions as they are stored: JSON rows of workflow, verdict, clause (or run id) and actual value."""
+    rows: list[list[str]] = []
+    for workflow, decision, run in decisions:
+        match decision:
+            case Fired():
+                rows.append([workflow, "fired", spell_id(run or 0), decision.key or ""])
+            case Refused(clause, actual):
+                rows.append([workflow, "refused", clause, actual])
+            case Failed(clause, error):
+                rows.append([workflow, "failed", clause, error])
+    # A hostile value may hold lone surrogates, which JSON cannot.
+    return orjson.dumps(rows).decode() if _is_clean(rows) else _escaped(rows)
+
+
+def _is_clean(rows: list[list[str]]) -> bool:
+    return all(text.isascii() for row in rows for text in row)
+
+
+def _escaped(rows: list[list[str]]) -> str:
+    clean = [[text.encode("utf-8", "backslashreplace").decode() for text in row] for row in rows]
+    return orjson.dumps(clean).decode()

@@ -1,0 +1,408 @@
+"""One run: its graph of steps, each result durable before the steps that wait for it begin."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from reactor.clock import from_micros, monotonic, now_micros
+from reactor.errors import Reject, ResultError, StepError, StoreFullError
+from reactor.model.context import Context
+from reactor.model.graph import downstream
+from reactor.model.ids import spell_id
+from reactor.model.retry import next_attempt_at
+from reactor.model.trigger import spell_error
+from reactor.store.contract import AttemptRow, RunEnd, StepRow
+from reactor.telemetry.facts import RunFinished, RunStarted, StepFinished
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from reactor.clock import Clock
+    from reactor.engine.executors import Executors
+    from reactor.model.event import Event
+    from reactor.model.graph import Graph, Step
+    from reactor.store.contract import RunOutcome, StepOutcome, Store
+    from reactor.telemetry import Telemetry
+
+FULL_DISK_RETRY_SECONDS = 0.5
+LONGEST_ERROR = 4000
+
+_step_log = logging.getLogger("reactor.step")
+
+
+class Tools:
+    """What every run shares."""
+
+    __slots__ = ("clock", "executors", "store", "telemetry")
+
+    def __init__(
+        self, store: Store, executors: Executors, telemetry: Telemetry, clock: Clock
+    ) -> None:
+        self.store = store
+        self.executors = executors
+        self.telemetry = telemetry
+        self.clock = clock
+
+    async def durably(self, write: Callable[[], Awaitable[None]]) -> None:
+        """Make a write that must not be given up: while the disk is full, try again."""
+        while True:
+            try:
+                return await write()
+            except StoreFullError:
+                await asyncio.sleep(FULL_DISK_RETRY_SECONDS)
+
+
+class ActiveRun:
+    """A run that has its place. `execute` returns when it is finished, and then only."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        graph: Graph,
+        *,
+        run: int,
+        key: str | None,
+        event: Event[Any],
+        event_json: bytes,
+        created_at: int,
+        started_at: int,
+        steps: Sequence[StepRow] = (),
+        attempts: Sequence[AttemptRow] = (),
+    ) -> None:
+        self.id = run
+        self.key = key
+        self.graph = graph
+        self.is_finished = False
+        self.size_bytes = len(event_json)
+        self._tools = tools
+        self._event = event
+        self._event_json = event_json
+        self._created_at = created_at
+        self._started_at = started_at
+        self._spelled = spell_id(run)
+        self._values: dict[str, Any] = {}
+        self._done: set[str] = set()
+        self._begun: set[str] = set()
+        self._error: str | None = None
+        self._outcome: RunOutcome = "succeeded"
+        self._ended_steps = 0
+        self._working = 0
+        self._writing = 0
+        self._is_waiting = False
+        self._recorded = steps
+        self._earlier = {row.step: row for row in attempts}
+        self._deadline = None if graph.timeout is None else from_micros(started_at) + graph.timeout
+
+    async def execute(self) -> None:
+        """Run what has no recorded end yet, to the end of the run."""
+        self._tools.telemetry.emit(
+            RunStarted(
+                workflow=self.graph.name,
+                run_id=self._spelled,
+                event_id=self._event.id,
+                age=None if self._recorded or self._earlier else self._age(now_micros()),
+            )
+        )
+        self._restore()
+        ready = self._claim(self.graph.steps)
+        if len(ready) == 1:
+            await self._branch(ready[0])
+        elif ready:
+            await self._branches(ready)
+        if not self.is_finished:
+            end = self._end()
+            await self._tools.durably(lambda: self._tools.store.finish_steps((), end))
+            self._ended(end)
+
+    def _restore(self) -> None:
+        """Take over what an earlier process recorded."""
+        known = {step.name: step for step in self.graph.steps}
+        for row in self._recorded:
+            self._done.add(row.name)
+            self._begun.add(row.name)
+            self._ended_steps += row.name in known
+            if row.outcome == "succeeded":
+                self._values[row.name] = row.result
+            else:
+                self._note_failure(row.outcome, row.error)
+        for name, raw in self._values.items():
+            if name in known and raw is not None:
+                try:
+                    self._values[name] = known[name].result.load(raw)
+                except ResultError as error:
+                    # Its dependants cannot run, and get no end of their own: the run ends with what is recorded.
+                    self._note_failure("failed", f"{name}: {error}")
+                    self._begun |= set(downstream(self.graph, name))
+        self._recorded = ()
+
+    def _note_failure(self, outcome: StepOutcome, error: str | None) -> None:
+        if outcome == "skipped":
+            return
+        if self._error is None:
+            self._error = error
+        if outcome == "timed_out" and self._is_over_deadline():
+            self._outcome = "timed_out"
+        elif self._outcome == "succeeded":
+            self._outcome = "failed"
+
+    def _claim(self, candidates: Sequence[Step]) -> list[Step]:
+        """Return those candidates that can begin, marked as begun so that no other branch begins them."""
+        ready = [
+            step
+            for step in candidates
+            if step.name not in self._begun and step.upstream <= self._done
+        ]
+        self._begun.update(step.name for step in ready)
+        return ready
+
+    async def _branches(self, steps: Sequence[Step]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for step in steps:
+                group.create_task(self._branch(step), name=f"step {step.name} of {self._spelled}")
+
+    async def _branch(self, step: Step) -> None:
+        """Run a step and then what it makes ready: one in this task, others beside it."""
+        while True:
+            if not await self._run_step(step):
+                return
+            ready = self._claim(
+                [self.graph.step(name) for name in self.graph.dependants[step.name]]
+            )
+            if len(ready) != 1:
+                break
+            step = ready[0]
+        if ready:
+            await self._branches(ready)
+
+    async def _run_step(self, step: Step) -> bool:
+        """Return True when the step succeeded and that is durable; False when its end is recorded otherwise."""
+        earlier = self._earlier.get(step.name)
+        attempt = 1 if earlier is None else earlier.attempt + 1
+        if earlier is not None:
+            await self._wait_until(earlier.next_at)
+        while True:
+            started_at = now_micros()
+            started = monotonic()
+            self._working += 1
+            try:
+                outcome, error, raw, value, is_final = await self._attempt(step, attempt)
+            finally:
+                self._working -= 1
+            duration = timedelta(seconds=monotonic() - started)
+            row = StepRow(
+                self.id, step.name, outcome, attempt, started_at, now_micros(), raw, error
+            )
+            next_at = None if is_final else self._next_attempt_at(step, row)
+            self._tools.telemetry.emit(
+                StepFinished(
+                    workflow=self.graph.name,
+                    step=step.name,
+                    run_id=self._spelled,
+                    attempt=attempt,
+                    outcome=outcome,
+                    duration=duration,
+                    error=error,
+                    final=next_at is None,
+                )
+            )
+            if outcome == "succeeded":
+                await self._record([row])
+                self._values[step.name] = value
+                self._done.add(step.name)
+                return True
+            if next_at is None:
+                await self._record_failure(row)
+                return False
+            await self._record_attempt(row, next_at)
+            await self._wait_until(next_at)
+            attempt += 1
+
+    def _next_attempt_at(self, step: Step, row: StepRow) -> int | None:
+        at = next_attempt_at(
+            step.retry,
+            attempt=row.attempt,
+            failed_at=from_micros(row.finished_at),
+            luck=self._tools.clock.luck(),
+        )
+        if at is None or (self._deadline is not None and at >= self._deadline):
+            return None
+        return row.finished_at + round(
+            (at - from_micros(row.finished_at)).total_seconds() * 1_000_000
+        )
+
+    async def _attempt(
+        self, step: Step, attempt: int
+    ) -> tuple[StepOutcome, str | None, bytes | None, Any, bool]:
+        """Return outcome, error, result as JSON, result, and whether another attempt is out of the question."""
+        timeout = self._timeout_of(step)
+        scope = asyncio.timeout(None if timeout is None else max(timeout.total_seconds(), 0.0))
+        try:
+            arguments = self._arguments(step, attempt)
+            if timeout is None:
+                value = await self._tools.executors.call(self.graph, step, arguments)
+            else:
+                async with scope:
+                    value = await self._tools.executors.call(self.graph, step, arguments)
+            raw, value = step.result.dump(value)
+        except TimeoutError as error:
+            if not scope.expired():
+                return "failed", _spell_failure(step, error), None, None, False
+            over = self._is_over_deadline()
+            what = (
+                f"the run's timeout of {self.graph.timeout}"
+                if over
+                else f"its timeout of {step.timeout}"
+            )
+            return "timed_out", f"step {step.name!r} was stopped by {what}", None, None, over
+        except (Reject, ResultError) as error:
+            return "failed", _spell_failure(step, error), None, None, True
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # an attempt is one of three places that catch all
+            return "failed", _spell_failure(step, error), None, None, False
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            return "cancelled", f"step {step.name!r} cancelled itself", None, None, False
+        return "succeeded", None, raw, value, True
+
+    def _timeout_of(self, step: Step) -> timedelta | None:
+        if self._deadline is None:
+            return step.timeout
+        left = self._deadline - self._tools.clock.now()
+        return left if step.timeout is None else min(left, step.timeout)
+
+    def _is_over_deadline(self) -> bool:
+        return self._deadline is not None and self._tools.clock.now() >= self._deadline
+
+    def _arguments(self, step: Step, attempt: int) -> dict[str, Any]:
+        arguments: dict[str, Any] = {}
+        for name in step.arguments:
+            if name == "event":
+                arguments[name] = self._event_for(step)
+            elif name == "ctx":
+                arguments[name] = self._context_for(step, attempt)
+            else:
+                arguments[name] = self._values[name]
+        return arguments
+
+    def _event_for(self, step: Step) -> Event[Any]:
+        if step.event_data is None:
+            return self._event
+        try:
+            return replace(self._event, data=step.event_data.validate_json(self._event_json))
+        except ValidationError as error:
+            raise ResultError(
+                f"the event's data does not fit the annotation of step {step.name!r}: {error.errors()[0]['msg']}"
+            ) from None
+
+    def _context_for(self, step: Step, attempt: int) -> Context:
+        log = logging.LoggerAdapter(
+            _step_log,
+            {
+                "workflow": self.graph.name,
+                "step": step.name,
+                "run_id": self._spelled,
+                "attempt": attempt,
+            },
+        )
+        return Context(
+            run_id=self._spelled,
+            workflow=self.graph.name,
+            step=step.name,
+            attempt=attempt,
+            idempotency_key=f"{self._spelled}/{step.name}",
+            log=log,
+        )
+
+    async def _wait_until(self, at: int) -> None:
+        """Wait for a retry; a run that sleeps is `waiting`, and must be `running` again before its code is."""
+        seconds = (at - now_micros()) / 1_000_000
+        if seconds > 0:
+            await asyncio.sleep(seconds)
+        if self._is_waiting:
+            self._is_waiting = False
+            await self._tools.durably(
+                lambda: self._tools.store.start_runs([self.id], self._started_at)
+            )
+
+    async def _record_attempt(self, row: StepRow, next_at: int) -> None:
+        attempt = AttemptRow(
+            row.run,
+            row.name,
+            row.attempt,
+            row.outcome,
+            row.started_at,
+            row.finished_at,
+            row.error or "",
+            next_at,
+        )
+        is_waiting = not self._working
+        self._is_waiting = self._is_waiting or is_waiting
+        await self._tools.durably(
+            lambda: self._tools.store.record_attempt(attempt, is_waiting=is_waiting)
+        )
+
+    async def _record_failure(self, row: StepRow) -> None:
+        """Record a final failure together with all steps that are skipped for it."""
+        self._note_failure(row.outcome, row.error)
+        # Marked before anything is awaited: no other branch may begin them meanwhile.
+        names = [name for name in downstream(self.graph, row.name) if name not in self._begun]
+        self._begun.update(names)
+        reason = f"step {row.name!r} {row.outcome}"
+        at = row.finished_at
+        skipped = [StepRow(self.id, name, "skipped", 0, at, at, None, reason) for name in names]
+        await self._record([row, *skipped])
+
+    async def _record(self, rows: Sequence[StepRow]) -> None:
+        """Record ends of steps; where they are the last ones, the end of the run goes into the same commit."""
+        self._ended_steps += len(rows)
+        # While another branch's write is under way, the end must not overtake it: `execute` adds it afterwards.
+        is_last = not self._writing and self._ended_steps == len(self.graph.steps)
+        end = self._end() if is_last else None
+        self._writing += 1
+        try:
+            await self._tools.durably(lambda: self._tools.store.finish_steps(rows, end))
+        finally:
+            self._writing -= 1
+        if end is not None:
+            self._ended(end)
+
+    def _end(self) -> RunEnd:
+        error = None if self._error is None else self._error[:LONGEST_ERROR]
+        return RunEnd(self.id, self._outcome, now_micros(), error)
+
+    def _age(self, at: int) -> timedelta:
+        return timedelta(microseconds=max(at - self._created_at, 0))
+
+    def _ended(self, end: RunEnd) -> None:
+        self.is_finished = True
+        self._tools.telemetry.emit(
+            RunFinished(
+                workflow=self.graph.name,
+                run_id=self._spelled,
+                outcome=end.outcome,
+                duration=timedelta(microseconds=max(end.finished_at - self._started_at, 0)),
+                age=self._age(end.finished_at),
+                error=end.error,
+            )
+        )
+
+
+def _spell_failure(step: Step, error: BaseException) -> str:
+    """Return the error and the line of the step's file that it came from."""
+    if isinstance(error, StepError) and error.__traceback__ is None:
+        return str(error)
+    line = None
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == step.file:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    place = f" ({step.file}:{line})" if line is not None else ""
+    return f"{spell_error(error)}{place}"[:LONGEST_ERROR]

@@ -1,0 +1,191 @@
+"""Which run starts next. Pending runs are rows; here is a bounded window on them, and who is running.
+
+Synchronous and without I/O: the engine calls it, and does the loading and starting that it asks for.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from reactor.store.contract import PendingRun
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from reactor.model.graph import Graph
+
+WINDOW = 256
+
+
+@dataclass(slots=True)
+class Lane:
+    """One workflow in the scheduler.
+
+    `pending` counts durable pending runs, in the window or not; `arriving` counts those that will be, once durable.
+    `is_behind` tells that there are pending rows which the window does not hold.
+    """
+
+    graph: Graph
+    running: int = 0
+    pending: int = 0
+    arriving: int = 0
+    busy_keys: set[str] = field(default_factory=set)
+    window: deque[PendingRun] = field(default_factory=deque)
+    starting: set[int] = field(default_factory=set)
+    is_behind: bool = False
+    is_refilling: bool = False
+    after_key: str = ""
+
+    @property
+    def has_room(self) -> bool:
+        return self.running < self.graph.concurrency
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A pending run that has its place and can be loaded and started."""
+
+    lane: Lane
+    run: PendingRun
+
+
+class Scheduler:
+    """Hands out `limit` places to the lanes in turn, those of a higher priority first."""
+
+    def __init__(self, *, limit: int) -> None:
+        self.limit = limit
+        self.running = 0
+        self.is_draining = False
+        self.lanes: dict[str, Lane] = {}
+        self._turns: list[Lane] = []
+
+    def define(self, graphs: Iterable[Graph]) -> None:
+        """Set the workflows; those known before keep their runs."""
+        names = set()
+        for graph in graphs:
+            names.add(graph.name)
+            lane = self.lanes.get(graph.name)
+            if lane is None:
+                self.lanes[graph.name] = Lane(graph)
+            else:
+                lane.graph = graph
+        for name in self.lanes.keys() - names:
+            del self.lanes[name]
+        self._turns = sorted(self.lanes.values(), key=lambda lane: -lane.graph.priority)
+
+    def place(self, lane: Lane, key: str | None) -> bool:
+        """Decide for a new run whether it starts at once (True) or waits as a row; `placed` must follow."""
+        starts = (
+            not self.is_draining
+            and self.running < self.limit
+            and lane.has_room
+            and not lane.pending
+            and not lane.arriving
+            and (key is None or key not in lane.busy_keys)
+        )
+        if starts:
+            self._occupy(lane, key)
+        else:
+            lane.arriving += 1
+        return starts
+
+    def placed(self, lane: Lane, run: PendingRun, *, starts: bool, is_durable: bool) -> None:
+        """Tell what became of a placed run: it is durable, or it was known before or refused and is no more."""
+        if starts:
+            if not is_durable:
+                self.leave(lane, run.key)
+            return
+        lane.arriving -= 1
+        if is_durable:
+            self._add_pending(lane, run)
+
+    def occupy_again(self, lane: Lane, run: PendingRun) -> None:
+        """Put a run back among the pending that had its place and did not start."""
+        lane.starting.discard(run.id)
+        lane.pending += 1
+        lane.is_behind = True
+        self.leave(lane, run.key)
+
+    def leave(self, lane: Lane, key: str | None) -> None:
+        """A run has left its place."""
+        self.running -= 1
+        lane.running -= 1
+        if key is not None:
+            lane.busy_keys.discard(key)
+
+    def next_starts(self) -> list[Start]:
+        """Return the runs that start now, each with its place taken; lanes take turns within one priority."""
+        starts: list[Start] = []
+        if self.is_draining:
+            return starts
+        progress = True
+        while progress and self.running < self.limit:
+            progress = False
+            for lane in self._turns:
+                if self.running >= self.limit:
+                    break
+                run = self._next_of(lane)
+                if run is not None:
+                    starts.append(Start(lane, run))
+                    progress = True
+        if starts:
+            # The next round begins with the lane after the last served one of its priority.
+            last = self._turns.index(starts[-1].lane)
+            turned = self._turns[last + 1 :] + self._turns[: last + 1]
+            self._turns = sorted(turned, key=lambda lane: -lane.graph.priority)
+        return starts
+
+    def started(self, start: Start) -> None:
+        """The run is durably running: it is no longer a pending row."""
+        start.lane.starting.discard(start.run.id)
+
+    def lanes_to_refill(self) -> list[Lane]:
+        """Return lanes whose window holds nothing that could start while rows wait behind it."""
+        if self.is_draining:
+            return []
+        return [
+            lane
+            for lane in self.lanes.values()
+            if lane.is_behind
+            and not lane.is_refilling
+            and lane.has_room
+            and not any(self._may_start(lane, run) for run in lane.window)
+        ]
+
+    def refill(self, lane: Lane, oldest: Sequence[PendingRun], heads: Sequence[PendingRun]) -> None:
+        """Give a lane a new window: its oldest pending rows and, where keys go in turn, the oldest of each key."""
+        lane.is_refilling = False
+        by_id = {run.id: run for run in (*oldest, *heads) if run.id not in lane.starting}
+        lane.window = deque(by_id[run] for run in sorted(by_id))
+        lane.is_behind = len(lane.window) < lane.pending
+        lane.after_key = heads[-1].key or "" if len(heads) >= WINDOW else ""
+
+    def _occupy(self, lane: Lane, key: str | None) -> None:
+        self.running += 1
+        lane.running += 1
+        if key is not None:
+            lane.busy_keys.add(key)
+
+    def _add_pending(self, lane: Lane, run: PendingRun) -> None:
+        lane.pending += 1
+        if lane.is_behind or lane.is_refilling or len(lane.window) >= WINDOW:
+            lane.is_behind = True
+        else:
+            lane.window.append(run)
+
+    def _may_start(self, lane: Lane, run: PendingRun) -> bool:
+        return run.key is None or run.key not in lane.busy_keys
+
+    def _next_of(self, lane: Lane) -> PendingRun | None:
+        if not lane.has_room:
+            return None
+        for index, run in enumerate(lane.window):
+            if self._may_start(lane, run):
+                del lane.window[index]
+                lane.pending -= 1
+                lane.starting.add(run.id)
+                self._occupy(lane, run.key)
+                return run
+        return None
