@@ -22,6 +22,10 @@ class Clock(Protocol):
         """Return the current instant, aware, in UTC."""
         ...
 
+    def now_micros(self) -> int:
+        """Return the current instant in microseconds since 1970, without making a datetime."""
+        ...
+
     def luck(self) -> float:
         """Return a number in [0, 1)."""
         ...
@@ -45,6 +49,9 @@ class SystemClock:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
+    def now_micros(self) -> int:
+        return time.time_ns() // 1000
+
     def luck(self) -> float:
         return self._random.random()
 
@@ -67,6 +74,9 @@ class ManualClock:
     def now(self) -> datetime:
         return self.instant
 
+    def now_micros(self) -> int:
+        return to_micros(self.now())
+
     def luck(self) -> float:
         return self.fixed_luck
 
@@ -87,11 +97,6 @@ def to_micros(instant: datetime) -> int:
 def from_micros(micros: int) -> datetime:
     """Return the aware UTC instant that `to_micros` made."""
     return datetime.fromtimestamp(micros // 1_000_000, UTC).replace(microsecond=micros % 1_000_000)
-
-
-def now_micros() -> int:
-    """Return the current instant in microseconds since 1970, without making a datetime."""
-    return time.time_ns() // 1000
 
 
 def monotonic() -> float:

@@ -10,7 +10,7 @@ import orjson
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
-from reactor.clock import from_micros, monotonic, now_micros, to_micros
+from reactor.clock import from_micros, monotonic, to_micros
 from reactor.engine.credits import Budget
 from reactor.engine.matching import Listener, listeners_by_sensor, match, spell_decisions
 from reactor.engine.runner import ActiveRun, Tools
@@ -101,7 +101,9 @@ class Engine:
     async def recover(self) -> None:
         """Take over what an earlier process left: count its death, park what it died of, line up the rest."""
         self.clock.never_below(await self.store.largest_id())
-        for letter in await self.store.count_deaths(most=DEATHS_BEFORE_PARKING, at=now_micros()):
+        for letter in await self.store.count_deaths(
+            most=DEATHS_BEFORE_PARKING, at=self.clock.now_micros()
+        ):
             self.telemetry.emit(
                 RunParked(
                     sensor=letter.sensor,
@@ -185,7 +187,7 @@ class Engine:
         taken: list[tuple[Budget, int]],
         observed_at: datetime,
     ) -> list[Accepted]:
-        now = now_micros()
+        now = self.clock.now_micros()
         rows: list[Offer] = []
         placed: list[list[Placed]] = []
         for event, raw, decisions in offers:
@@ -313,7 +315,7 @@ class Engine:
         event: Event[Any],
         decisions: Sequence[tuple[Listener, Decision]],
     ) -> Offer:
-        now = now_micros()
+        now = self.clock.now_micros()
         offer, places = self._offer(letter.sensor, event, encode(event.data), decisions, now)
         self._settle(places, is_durable=False)
         for row in offer.runs:
@@ -326,7 +328,7 @@ class Engine:
     async def _commit_redrive(
         self, letter: DeadLetterRow, offer: Offer | None, workflow: str | None
     ) -> str | None:
-        if not await self.store.redrive(letter, offer, now_micros()):
+        if not await self.store.redrive(letter, offer, self.clock.now_micros()):
             return "it was redriven before"
         workflows = (
             [workflow]
@@ -419,7 +421,7 @@ class Engine:
 
     async def _start_pending(self, starts: Sequence[Start]) -> None:
         ids = [start.run.id for start in starts]
-        started_at = now_micros()
+        started_at = self.clock.now_micros()
         try:
             await self._tools.durably(lambda: self.store.start_runs(ids, started_at))
             stored = {run.id: run for run in await self.store.load_runs(ids)}

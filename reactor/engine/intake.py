@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from reactor.clock import now_micros, to_micros
+from reactor.clock import to_micros
 from reactor.errors import OverloadedError, SettingsError
 from reactor.model.sensor import Accepted
 from reactor.store.contract import DeadLetterRow
@@ -109,7 +109,7 @@ class SensorIntake:
             detail=detail,
             subject=subject,
             raw=raw,
-            created_at=now_micros(),
+            created_at=self.clock.now_micros(),
         )
         is_new = await self._engine.store.reject(letter, cursor or {})
         if is_new:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from reactor.clock import from_micros, monotonic, now_micros
+from reactor.clock import from_micros, monotonic
 from reactor.errors import Reject, ResultError, StepError, StoreFullError
 from reactor.model.context import Context
 from reactor.model.graph import downstream
@@ -106,7 +106,9 @@ class ActiveRun:
                 workflow=self.graph.name,
                 run_id=self._spelled,
                 event_id=self._event.id,
-                age=None if self._recorded or self._earlier else self._age(now_micros()),
+                age=None
+                if self._recorded or self._earlier
+                else self._age(self._tools.clock.now_micros()),
             )
         )
         self._restore()
@@ -187,7 +189,7 @@ class ActiveRun:
         if earlier is not None:
             await self._wait_until(earlier.next_at)
         while True:
-            started_at = now_micros()
+            started_at = self._tools.clock.now_micros()
             started = monotonic()
             self._working += 1
             try:
@@ -196,7 +198,14 @@ class ActiveRun:
                 self._working -= 1
             duration = timedelta(seconds=monotonic() - started)
             row = StepRow(
-                self.id, step.name, outcome, attempt, started_at, now_micros(), raw, error
+                self.id,
+                step.name,
+                outcome,
+                attempt,
+                started_at,
+                self._tools.clock.now_micros(),
+                raw,
+                error,
             )
             next_at = None if is_final else self._next_attempt_at(step, row)
             self._tools.telemetry.emit(
@@ -322,7 +331,7 @@ class ActiveRun:
 
     async def _wait_until(self, at: int) -> None:
         """Wait for a retry; a run that sleeps is `waiting`, and must be `running` again before its code is."""
-        seconds = (at - now_micros()) / 1_000_000
+        seconds = (at - self._tools.clock.now_micros()) / 1_000_000
         if seconds > 0:
             await asyncio.sleep(seconds)
         if self._is_waiting:
@@ -375,7 +384,7 @@ class ActiveRun:
 
     def _end(self) -> RunEnd:
         error = None if self._error is None else self._error[:LONGEST_ERROR]
-        return RunEnd(self.id, self._outcome, now_micros(), error)
+        return RunEnd(self.id, self._outcome, self._tools.clock.now_micros(), error)
 
     def _age(self, at: int) -> timedelta:
         return timedelta(microseconds=max(at - self._created_at, 0))

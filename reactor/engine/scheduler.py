@@ -35,6 +35,8 @@ class Lane:
     window: deque[PendingRun] = field(default_factory=deque)
     starting: set[int] = field(default_factory=set)
     is_behind: bool = False
+    # All pending rows were looked at and every key is busy: nothing to look for until a run leaves or arrives.
+    is_stuck: bool = False
     is_refilling: bool = False
     after_key: str = ""
 
@@ -112,6 +114,7 @@ class Scheduler:
         """A run has left its place."""
         self.running -= 1
         lane.running -= 1
+        lane.is_stuck = False
         if key is not None:
             lane.busy_keys.discard(key)
 
@@ -150,6 +153,7 @@ class Scheduler:
             for lane in self.lanes.values()
             if lane.is_behind
             and not lane.is_refilling
+            and not lane.is_stuck
             and lane.has_room
             and not any(self._may_start(lane, run) for run in lane.window)
         ]
@@ -161,6 +165,9 @@ class Scheduler:
         lane.window = deque(by_id[run] for run in sorted(by_id))
         lane.is_behind = len(lane.window) < lane.pending
         lane.after_key = heads[-1].key or "" if len(heads) >= WINDOW else ""
+        lane.is_stuck = not lane.after_key and not any(
+            self._may_start(lane, run) for run in lane.window
+        )
 
     def _occupy(self, lane: Lane, key: str | None) -> None:
         self.running += 1
@@ -170,6 +177,8 @@ class Scheduler:
 
     def _add_pending(self, lane: Lane, run: PendingRun) -> None:
         lane.pending += 1
+        if self._may_start(lane, run):
+            lane.is_stuck = False
         if lane.is_behind or lane.is_refilling or len(lane.window) >= WINDOW:
             lane.is_behind = True
         else:

@@ -250,7 +250,7 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreStatistics:
-    """`waiting` writes, and whether the store refuses writes for want of space or for good."""
+    """`waiting` calls, and whether the store refuses writes for want of space or for good."""
 
     waiting: int
     is_full: bool

@@ -18,18 +18,23 @@ NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """An event loop whose clock jumps to the next timer whenever nothing else can happen.
 
-    It does not jump while a call made through `run_in_executor` is under way, nor between `hold` and `release`,
-    which other threads that owe this loop a wake-up use.
+    It does not jump while a call made through `run_in_executor` is under way, nor while a condition given to
+    `busy_while` holds.
     """
 
     def __init__(self) -> None:
         self._elapsed = 0.0
         self._holds = 0
+        self._is_busy: list[Callable[[], bool]] = []
         super().__init__(_JumpingSelector(self))  # type: ignore[arg-type]  # a selector by shape, not by descent
 
     @property
     def is_held(self) -> bool:
-        return self._holds > 0
+        return self._holds > 0 or any(is_busy() for is_busy in self._is_busy)
+
+    def busy_while(self, is_busy: Callable[[], bool]) -> None:
+        """Do not jump while `is_busy()`: some thread owes this loop a wake-up."""
+        self._is_busy.append(is_busy)
 
     def time(self) -> float:
         return self._elapsed

@@ -62,6 +62,7 @@ class SqliteStore:
         self.directory = directory
         self._lock = lock
         self._writer = writer
+        self._reading = 0
         self._reader: aiosqlite.Connection | None = None
 
     @classmethod
@@ -108,7 +109,7 @@ class SqliteStore:
 
     def statistics(self) -> StoreStatistics:
         return StoreStatistics(
-            waiting=self._writer.waiting,
+            waiting=self._writer.waiting + self._reading,
             is_full=self._writer.is_full,
             is_stopped=self._writer.failure is not None,
             commits=self._writer.commits,
@@ -266,8 +267,11 @@ class SqliteStore:
         if self._reader is None:
             raise StoreError("the store is closed")
         try:
-            async with self._reader.execute(statement, parameters) as cursor:
-                return list(await cursor.fetchall())
+            self._reading += 1
+            try:
+                return list(await self._reader.execute_fetchall(statement, parameters))
+            finally:
+                self._reading -= 1
         except sqlite3.Error as error:
             raise StoreError(f"the database could not be read: {error}") from error
 
