@@ -1,0 +1,36 @@
+"""What a fact is: one observable thing that happened, with its log line and its metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from reactor.telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """Base of every fact. A subclass is frozen, slotted and keyword-only too.
+
+    `message` is a constant; what varies is in the fields. Levels: ERROR, a human must act;
+    WARNING, handled and worth a look; INFO, lifecycle; DEBUG, per event. A fact holds names, ids,
+    numbers and error texts, never a payload, a header or the value of a setting: that is how
+    secrets stay out of logs.
+    """
+
+    level: ClassVar[int]
+    message: ClassVar[str]
+
+    def severity(self) -> int:
+        """Return the level of this one; `level` unless what happened decides."""
+        return self.level
+
+    def count(self, metrics: Metrics) -> None:
+        """Count it. Ids are never labels: they would grow without bound."""
+
+    def fields(self) -> dict[str, object]:
+        """Return the fields for a log line, without those that are None."""
+        values = ((field.name, getattr(self, field.name)) for field in dataclass_fields(self))
+        return {name: value for name, value in values if value is not None}

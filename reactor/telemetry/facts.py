@@ -1,0 +1,67 @@
+"""Every fact there is, under one roof."""
+
+from __future__ import annotations
+
+from reactor.telemetry.daemon_facts import (
+    BatchCommitted,
+    DaemonDraining,
+    DaemonReady,
+    DaemonStarted,
+    DaemonStopped,
+    DiskFull,
+    DiskRecovered,
+    LoopBlocked,
+    LoopUnblocked,
+    ProjectReloaded,
+    ProjectReloadFailed,
+    StoreStopped,
+)
+from reactor.telemetry.event_facts import (
+    CreditsExhausted,
+    CreditsRestored,
+    EventAccepted,
+    EventDeadLettered,
+    EventRefused,
+    OccurrenceSkipped,
+    SensorDown,
+    SensorFailed,
+    SensorUp,
+)
+from reactor.telemetry.fact import Fact
+from reactor.telemetry.run_facts import (
+    RunFinished,
+    RunParked,
+    RunStarted,
+    StepFinished,
+    ThreadAbandoned,
+)
+
+__all__ = [
+    "BatchCommitted",
+    "CreditsExhausted",
+    "CreditsRestored",
+    "DaemonDraining",
+    "DaemonReady",
+    "DaemonStarted",
+    "DaemonStopped",
+    "DiskFull",
+    "DiskRecovered",
+    "EventAccepted",
+    "EventDeadLettered",
+    "EventRefused",
+    "Fact",
+    "LoopBlocked",
+    "LoopUnblocked",
+    "OccurrenceSkipped",
+    "ProjectReloadFailed",
+    "ProjectReloaded",
+    "RunFinished",
+    "RunParked",
+    "RunStarted",
+    "SensorDown",
+    "SensorFailed",
+    "SensorUp",
+    "StepFinished",
+    "StoreStopped",
+    "ThreadAbandoned",
+]

@@ -1,0 +1,210 @@
+"""Facts: their log lines and what they count."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reactor.telemetry import Metrics, Telemetry, facts
+from reactor.telemetry.facts import (
+    EventAccepted,
+    EventDeadLettered,
+    Fact,
+    OccurrenceSkipped,
+    RunFinished,
+    RunParked,
+    RunStarted,
+    StepFinished,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OCCURRED_AT = datetime(2026, 1, 1, tzinfo=UTC)
+KINDS = sorted((getattr(facts, name) for name in facts.__all__ if name != "Fact"), key=repr)
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def telemetry(metrics: Metrics) -> Telemetry:
+    return Telemetry(metrics)
+
+
+@pytest.fixture(autouse=True)
+def at_info() -> Iterator[None]:
+    log = logging.getLogger("reactor")
+    before = log.level
+    log.setLevel(logging.INFO)
+    yield
+    log.setLevel(before)
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def accepted(*, duplicate: bool = False) -> EventAccepted:
+    return EventAccepted(
+        sensor="files:inbox",
+        event_id="7",
+        duplicate=duplicate,
+        occurred_at=OCCURRED_AT,
+        observed_at=OCCURRED_AT + timedelta(seconds=2),
+        durable_at=OCCURRED_AT + timedelta(seconds=2.5),
+    )
+
+
+def step(*, outcome: str = "succeeded", final: bool = True) -> StepFinished:
+    return StepFinished(
+        workflow="rates",
+        step="load",
+        run_id="1",
+        attempt=1,
+        outcome=outcome,
+        duration=timedelta(milliseconds=20),
+        final=final,
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(kind.__name__))
+def test_every_kind_is_frozen_slotted_and_says_its_line(kind: type[Fact]) -> None:
+    assert issubclass(kind, Fact)
+    assert vars(kind)["__dataclass_params__"].frozen
+    assert "__slots__" in vars(kind)
+    assert all(field.kw_only for field in dataclasses.fields(kind))
+    assert kind.level in {logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR}
+    assert kind.message == kind.message.lower()
+    assert kind.__doc__
+    assert not kind.__doc__.startswith(kind.__name__)
+
+
+def test_messages_are_unlike_each_other() -> None:
+    assert len({kind.message for kind in KINDS}) == len(KINDS)
+
+
+def test_an_accepted_event_counts_once_with_its_latencies(
+    telemetry: Telemetry, metrics: Metrics
+) -> None:
+    telemetry.emit(accepted())
+    assert value(metrics, "reactor_events_accepted_total", sensor="files:inbox") == 1
+    assert value(metrics, "reactor_event_latency_seconds_sum", stage="observed") == 2
+    assert value(metrics, "reactor_event_latency_seconds_sum", stage="durable") == 0.5
+
+
+def test_a_duplicate_is_counted_apart(telemetry: Telemetry, metrics: Metrics) -> None:
+    telemetry.emit(accepted(duplicate=True))
+    assert value(metrics, "reactor_events_duplicate_total", sensor="files:inbox") == 1
+    assert value(metrics, "reactor_events_accepted_total", sensor="files:inbox") is None
+    assert value(metrics, "reactor_event_latency_seconds_count", stage="durable") is None
+
+
+def test_a_retried_step_counts_once_and_every_attempt_has_its_duration(
+    telemetry: Telemetry, metrics: Metrics
+) -> None:
+    telemetry.emit(step(outcome="failed", final=False))
+    telemetry.emit(step())
+    of_step = {"workflow": "rates", "step": "load"}
+    assert value(metrics, "reactor_steps_total", **of_step, outcome="succeeded") == 1
+    assert value(metrics, "reactor_steps_total", **of_step, outcome="failed") is None
+    assert value(metrics, "reactor_step_duration_seconds_count", **of_step) == 2
+
+
+def test_a_skipped_step_has_no_duration(telemetry: Telemetry, metrics: Metrics) -> None:
+    telemetry.emit(step(outcome="skipped"))
+    of_step = {"workflow": "rates", "step": "load"}
+    assert value(metrics, "reactor_steps_total", **of_step, outcome="skipped") == 1
+    assert value(metrics, "reactor_step_duration_seconds_count", **of_step) is None
+
+
+def test_a_run_counts_its_outcome_and_the_age_of_its_event(
+    telemetry: Telemetry, metrics: Metrics
+) -> None:
+    telemetry.emit(RunStarted(workflow="rates", run_id="1", event_id="7", age=timedelta(seconds=3)))
+    telemetry.emit(
+        RunFinished(
+            workflow="rates",
+            run_id="1",
+            outcome="timed_out",
+            duration=timedelta(seconds=1),
+            age=timedelta(seconds=4),
+        )
+    )
+    assert value(metrics, "reactor_runs_total", workflow="rates", outcome="timed_out") == 1
+    assert value(metrics, "reactor_event_latency_seconds_sum", stage="started") == 3
+    assert value(metrics, "reactor_event_latency_seconds_sum", stage="finished") == 4
+
+
+def test_a_resumed_run_does_not_spoil_the_latency_of_starting(
+    telemetry: Telemetry, metrics: Metrics
+) -> None:
+    telemetry.emit(RunStarted(workflow="rates", run_id="1", event_id="7", age=None))
+    assert value(metrics, "reactor_event_latency_seconds_count", stage="started") is None
+
+
+def test_dead_letters_and_skips_count_by_sensor_and_reason(
+    telemetry: Telemetry, metrics: Metrics
+) -> None:
+    telemetry.emit(EventDeadLettered(sensor="s", reason="not_json", event_id="1", detail="line 1"))
+    telemetry.emit(RunParked(sensor="s", workflow="w", run_id="1", event_id="1", deaths=3))
+    telemetry.emit(
+        OccurrenceSkipped(sensor="s", occurrence_id="1", reason="missed", due_at=OCCURRED_AT)
+    )
+    assert value(metrics, "reactor_dead_letters_total", sensor="s", reason="not_json") == 1
+    assert value(metrics, "reactor_dead_letters_total", sensor="s", reason="process_died") == 1
+    assert value(metrics, "reactor_skipped_occurrences_total", sensor="s", reason="missed") == 1
+
+
+def test_a_fact_below_the_level_is_counted_but_not_logged(
+    telemetry: Telemetry, caplog: pytest.LogCaptureFixture
+) -> None:
+    telemetry.emit(accepted())
+    assert not caplog.records
+
+
+def test_a_failed_step_is_a_warning_with_its_fields(
+    telemetry: Telemetry, caplog: pytest.LogCaptureFixture
+) -> None:
+    telemetry.emit(step(outcome="failed"))
+    [record] = caplog.records
+    assert (record.levelno, record.name, record.message) == (
+        logging.WARNING,
+        "reactor",
+        "step finished",
+    )
+    assert vars(record)["fields"] == {
+        "workflow": "rates",
+        "step": "load",
+        "run_id": "1",
+        "attempt": 1,
+        "outcome": "failed",
+        "duration": timedelta(milliseconds=20),
+        "final": True,
+    }
+
+
+def test_sinks_get_every_fact_in_order_until_they_are_detached(metrics: Metrics) -> None:
+    class Recorder:
+        def __init__(self) -> None:
+            self.taken: list[Fact] = []
+
+        def take(self, fact: Fact) -> None:
+            self.taken.append(fact)
+
+    first, later = Recorder(), Recorder()
+    telemetry = Telemetry(metrics, [first])
+    one, two, three = accepted(), step(), step(outcome="failed")
+    telemetry.emit(one)
+    telemetry.attach(later)
+    telemetry.emit(two)
+    telemetry.detach(later)
+    telemetry.emit(three)
+    assert first.taken == [one, two, three]
+    assert later.taken == [two]
