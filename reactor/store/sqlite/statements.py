@@ -54,7 +54,7 @@ IN_ORDER = (START_RUN, INSERT_STEP, INSERT_ATTEMPT, WAIT_RUN, FINISH_RUN, RELEAS
 
 RUNS_THAT_DIED = """
 SELECT run.id, run.workflow, run.deaths, event.sensor, event.id, event.seq, event.data
-FROM run JOIN event ON event.seq = run.event 
+FROM run JOIN event ON event.seq = run.event
 WHERE run.state IN ('running', 'waiting') AND run.state = 'running' AND run.deaths >= ?
 """
 # Both conditions, here and above: SQLite takes a partial index only where its own condition stands in the query.
