@@ -43,7 +43,10 @@ class HookRequest:
     def header(self, name: str) -> str | None:
         """Return the first header of that lower-case name, decoded as Latin-1 (RFC 9110), or None."""
         wanted = name.encode("latin-1")
-        return next((value.decode("latin-1") for key, value in self.headers if key == wanted), None)
+        for key, value in self.headers:
+            if key == wanted:
+                return value.strip(b" \t").decode("latin-1")
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

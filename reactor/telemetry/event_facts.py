@@ -54,6 +54,9 @@ class EventRefused(Fact):
     event_id: str
     retry_after: timedelta
 
+    def count(self, metrics: Metrics) -> None:
+        metrics.events_refused.add((self.sensor,))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventDeadLettered(Fact):

@@ -28,6 +28,7 @@ from reactor.telemetry.event_facts import (
     SensorUp,
 )
 from reactor.telemetry.fact import Fact
+from reactor.telemetry.http_facts import RequestFailed, RequestShed
 from reactor.telemetry.run_facts import (
     RunFinished,
     RunParked,
@@ -55,6 +56,8 @@ __all__ = [
     "OccurrenceSkipped",
     "ProjectReloadFailed",
     "ProjectReloaded",
+    "RequestFailed",
+    "RequestShed",
     "RunFinished",
     "RunParked",
     "RunStarted",

@@ -86,6 +86,22 @@ class Metrics:
                 limit=100,
             )
         )
+        self.events_refused = self._add(
+            Counter(
+                "reactor_events_refused",
+                "Events refused for want of credit; their source was told to come again.",
+                ("sensor",),
+                limit=100,
+            )
+        )
+        self.requests_shed = self._add(
+            Counter(
+                "reactor_requests_shed",
+                "HTTP requests answered or cut off before any sensor saw them.",
+                ("reason",),
+                limit=20,
+            )
+        )
         self.dead_letters = self._add(
             Counter(
                 "reactor_dead_letters",
