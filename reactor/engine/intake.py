@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from reactor.model.sensor import HookRequest, HookResponse
 
 
+# The trouble of a sensor that has not said anything yet.
+STARTING = "starting"
+
+
 class Routes(Protocol):
     """Where webhooks are served: the hooks listener."""
 
@@ -60,7 +64,7 @@ class SensorIntake:
         self.clock = engine.clock
         self.directory = directory
         self.log = logging.getLogger("reactor.sensor")
-        self.trouble: str | None = "starting"
+        self.trouble: str | None = STARTING
         self._engine = engine
         self._routes = routes
         self._changed = changed
@@ -157,6 +161,7 @@ class SensorIntake:
     def down(self, why: str) -> None:
         if self.trouble != why:
             self.trouble = why
+            self._changed()
             self._engine.telemetry.emit(SensorDown(sensor=self.sensor, why=why))
 
     def secret(self, reference: str) -> bytes:

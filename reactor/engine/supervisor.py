@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from reactor.clock import monotonic
-from reactor.engine.intake import SensorIntake
+from reactor.engine.intake import STARTING, SensorIntake
 from reactor.errors import StoreStoppedError
 from reactor.model.trigger import spell_error
 from reactor.telemetry.facts import SensorFailed
@@ -33,7 +33,7 @@ class Supervisor:
         self._engine = engine
         self._routes = routes
         self._directory = directory
-        self.changed = asyncio.Event()
+        self._changed = asyncio.Event()
         self._running: dict[str, tuple[Sensor, SensorIntake, asyncio.Task[None]]] = {}
 
     def troubles(self) -> dict[str, str]:
@@ -48,11 +48,15 @@ class Supervisor:
         """Return for each sensor whether it watches its source."""
         return {name: intake.trouble is None for name, (_, intake, _) in self._running.items()}
 
-    async def all_up(self) -> None:
-        """Return once every sensor watches its source."""
-        while self.troubles():
-            self.changed.clear()
-            await self.changed.wait()
+    async def next_change(self) -> None:
+        """Return when a sensor has said something about itself."""
+        self._changed.clear()
+        await self._changed.wait()
+
+    async def all_tried(self) -> None:
+        """Return once every sensor has said whether it watches its source."""
+        while STARTING in self.troubles().values():
+            await self.next_change()
 
     def sensor(self, name: str) -> Sensor | None:
         """Return a running sensor."""
@@ -70,7 +74,7 @@ class Supervisor:
         for name, sensor in sensors.items():
             if name not in self._running:
                 intake = SensorIntake(
-                    self._engine, name, self._routes, self._directory, self.changed.set
+                    self._engine, name, self._routes, self._directory, self._changed.set
                 )
                 task = asyncio.get_running_loop().create_task(
                     self._keep_running(sensor, intake), name=f"sensor {name}"
@@ -104,6 +108,7 @@ class Supervisor:
             if monotonic() - started > STEADY_SECONDS:
                 delay = FIRST_RESTART_SECONDS
             intake.trouble = reason
+            self._changed.set()
             self._engine.telemetry.emit(
                 SensorFailed(
                     sensor=intake.sensor, error=reason, restart_in=timedelta(seconds=delay)

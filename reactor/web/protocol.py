@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -155,12 +155,12 @@ class GuardedProtocol(HttpToolsProtocol):
         self._limits = Limits(max_body_bytes=0, deadline_seconds=HEAD_SECONDS)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        super().connection_made(transport)
+        # uvloop's transports are such by shape only; nothing to check at run time.
+        super().connection_made(cast("asyncio.Transport", transport))
         self._begun_at = self.loop.time()
         if not self._guard.add(self):
             self._guard.refused("too_many_connections")
-            transport.abort()
+            self.transport.abort()
             return
         self._guard.wait(self, self._begun_at + HEAD_SECONDS)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
@@ -80,8 +81,11 @@ class HttpServer:
                 backlog=BACKLOG,
             )
         except OSError as error:
+            # uvloop words its own errors; a name that does not resolve has no errno of the system.
+            number = error.errno or 0
+            why = os.strerror(number) if number > 0 else str(error)
             raise SettingsError(
-                f"{host}:{port} cannot be listened on: {error.strerror or error}; "
+                f"{host}:{port} cannot be listened on: {why}; "
                 "choose another with --hooks or --admin, or end what listens there"
             ) from None
         self.address = self._server.sockets[0].getsockname()[:2]

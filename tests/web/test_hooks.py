@@ -375,6 +375,6 @@ async def test_an_address_that_is_taken_says_so() -> None:
     async with serving() as site:
         second = HooksListener(*site.hooks.address, telemetry=Telemetry(Metrics(release="test")))
         with pytest.raises(
-            SettingsError, match="address already in use; choose another with --hooks"
+            SettingsError, match="Address already in use; choose another with --hooks"
         ):
             await second.start()
