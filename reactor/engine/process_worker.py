@@ -27,7 +27,7 @@ def call_step(file: str, workflow: str, step: str, request: bytes) -> bytes:
     """Import the workflow's file, call one step with arguments from JSON, and return its result as JSON."""
     called = _graph(file, workflow).step(step)
     message = orjson.loads(request)
-    hints = typing.get_type_hints(called.function)
+    hints = typing.get_type_hints(called.function, include_extras=True)
     arguments: dict[str, Any] = {
         name: TypeAdapter(hints.get(name, Any)).validate_python(value)
         for name, value in message["arguments"].items()

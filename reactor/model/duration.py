@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer
 
-_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h|d|w)")
+# In microseconds, and decimal below: floats of seconds cannot tell the microseconds of a few years apart.
+_UNITS = {
+    "us": 1,
+    "ms": 1000,
+    "s": 1_000_000,
+    "m": 60_000_000,
+    "h": 3_600_000_000,
+    "d": 86_400_000_000,
+    "w": 604_800_000_000,
+}
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?) *(us|ms|s|m|h|d|w) *")
+_LONGEST_TEXT = 200
 LONGEST = timedelta(days=36_500)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def parse_duration(text: object) -> timedelta:
@@ -18,24 +30,23 @@ def parse_duration(text: object) -> timedelta:
     if isinstance(text, timedelta):
         duration = text
     else:
-        compact = text.replace(" ", "") if isinstance(text, str) else ""
-        parts = _PART.findall(compact)
-        if not parts or "".join(number + unit for number, unit in parts) != compact:
+        spelled = text.strip(" ") if isinstance(text, str) and len(text) <= _LONGEST_TEXT else ""
+        if not spelled or _PART.sub("", spelled):
             raise ValueError(
                 f'{text!r} is not a duration; write it like "250ms", "30s", "5m" or "1h30m"'
             )
-        seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
-        if seconds > LONGEST.total_seconds():
+        micros = sum(Decimal(number) * _UNITS[unit] for number, unit in _PART.findall(spelled))
+        if micros > LONGEST // _MICROSECOND:
             raise ValueError(f"{text!r} is longer than 100 years")
-        duration = timedelta(seconds=seconds)
+        duration = timedelta(microseconds=round(micros))
     if duration < timedelta(0) or duration > LONGEST:
         raise ValueError(f"{text!r} is not between zero and 100 years")
     return duration
 
 
 def spell_duration(duration: timedelta) -> str:
-    """Return the shortest text that `parse_duration` reads back as `duration`."""
-    micros = duration // timedelta(microseconds=1)
+    """Return a short text that `parse_duration` reads back as `duration`."""
+    micros = duration // _MICROSECOND
     if micros == 0:
         return "0s"
     spelled = []

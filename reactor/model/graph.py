@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import graphlib
+import heapq
 import inspect
+import types
 import typing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
-from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
 
 from reactor.model.event import Event
 from reactor.model.results import ResultType
@@ -98,9 +99,9 @@ def compile_workflow(workflow: Workflow) -> tuple[Graph | None, list[Fault]]:
         faults += found
         if step is not None:
             steps[step.name] = step
-    if not faults:
-        faults += _annotation_faults(steps)
-    order = _order({step.name: step for step in steps.values()}, workflow, faults)
+    faults += _annotation_faults(steps)
+    order, cycles = _order(workflow)
+    faults += cycles
     if faults:
         return None, faults
     return _graph(workflow, [steps[name] for name in order]), []
@@ -195,7 +196,7 @@ def _compile_step(
         if name not in names
     ]
     try:
-        hints = typing.get_type_hints(definition.function)
+        hints = typing.get_type_hints(definition.function, include_extras=True)
     except Exception as error:  # noqa: BLE001  # any code may stand in an annotation
         return None, [
             *faults,
@@ -205,8 +206,8 @@ def _compile_step(
     try:
         result = ResultType(hints.get("return", Any), largest_bytes=workflow.largest_result_bytes)
         event_data = _event_data(hints.get("event"))
-    except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation) as error:
-        first_line = str(error).splitlines()[0]
+    except Exception as error:  # noqa: BLE001  # a type may bring a schema of its own, and that any code
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
         faults.append(
             _fault(definition, f"{where}: an annotation cannot be written as JSON: {first_line}")
         )
@@ -241,9 +242,10 @@ def _event_data(annotation: Any) -> TypeAdapter[Any] | None:
 def _annotation_faults(steps: dict[str, Step]) -> list[Fault]:
     faults = []
     for step in steps.values():
-        hints = typing.get_type_hints(step.function)
+        hints = typing.get_type_hints(step.function, include_extras=True)
         for name in step.arguments:
-            if name in GIVEN or name not in hints:
+            # A step with faults of its own is not among them.
+            if name not in steps or name not in hints:
                 continue
             produced = steps[name].result.annotation
             if not may_fit(produced, hints[name]):
@@ -280,43 +282,54 @@ def spell(annotation: Any) -> str:
 def _plain(annotation: Any) -> type | None:
     if annotation is type(None):
         return type(None)
+    if typing.get_origin(annotation) is typing.Annotated:
+        annotation = typing.get_args(annotation)[0]
     origin = typing.get_origin(annotation) or annotation
-    if typing.is_typeddict(origin):
+    # Not typing.is_typeddict: before Python 3.12 pydantic wants those of typing_extensions, which it does not know.
+    if isinstance(origin, type) and issubclass(origin, dict) and hasattr(origin, "__total__"):
         return dict
     # `Any` is a class since Python 3.11; protocols fit by shape, which nobody can tell from here.
     if (
         not isinstance(origin, type)
-        or origin in (Any, object)
+        # The origin of `int | None` is a class, of `Optional[int]` it is none.
+        or origin in (Any, object, types.UnionType)
         or getattr(origin, "_is_protocol", False)
     ):
         return None
     return origin
 
 
-def _order(steps: dict[str, Step], workflow: Workflow, faults: list[Fault]) -> list[str]:
-    known = {name: sorted(step.upstream & steps.keys()) for name, step in steps.items()}
-    try:
-        # In the order of definition wherever the graph leaves a choice, so that pictures and logs are stable.
-        place = {name: index for index, name in enumerate(steps)}
+def _order(workflow: Workflow) -> tuple[list[str], list[Fault]]:
+    """Return the steps, each after all it waits for, and a fault for every cycle.
+
+    In the order of definition wherever the graph leaves a choice, so that pictures and logs are stable.
+    """
+    place = {step.name: index for index, step in enumerate(workflow.steps)}
+    known = {
+        step.name: {*inspect.signature(step.function).parameters, *step.after} & place.keys()
+        for step in workflow.steps
+    }
+    faults: list[Fault] = []
+    while True:
         sorter = graphlib.TopologicalSorter(known)
-        sorter.prepare()
-        order: list[str] = []
-        while sorter.is_active():
-            for name in sorted(sorter.get_ready(), key=place.__getitem__):
-                order.append(name)
-                sorter.done(name)
-    except graphlib.CycleError as error:
-        cycle = error.args[1]
-        step = steps[cycle[0]]
-        faults.append(
-            Fault(
-                file=step.file,
-                line=step.line,
-                message=f"workflow {workflow.name!r} waits for itself: {' → '.join(reversed(cycle))}",
-            )
-        )
-        return []
-    return order
+        try:
+            sorter.prepare()
+            break
+        except graphlib.CycleError as error:
+            # It tells one cycle at a time; the next is found without the steps of this one.
+            cycle: list[str] = error.args[1]
+            message = f"workflow {workflow.name!r} waits for itself: {' → '.join(reversed(cycle))}"
+            faults.append(_fault(workflow.steps[place[cycle[0]]], message))
+            known = {name: known[name].difference(cycle) for name in known if name not in cycle}
+    order: list[str] = []
+    ready: list[tuple[int, str]] = []
+    while sorter.is_active():
+        for name in sorter.get_ready():
+            heapq.heappush(ready, (place[name], name))
+        _, first = heapq.heappop(ready)
+        order.append(first)
+        sorter.done(first)
+    return order, faults
 
 
 def _fault(step: StepDefinition, message: str) -> Fault:

@@ -9,6 +9,7 @@ from __future__ import annotations
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _LENGTH = 13
 _LIMIT = 1 << 63
+_LONGEST_SHOWN = 100
 # What people read wrongly, in both cases.
 _VALUES = {character: value for value, character in enumerate(_ALPHABET)}
 _VALUES |= {"o": 0, "i": 1, "l": 1}
@@ -28,10 +29,15 @@ def parse_id(text: str) -> int:
     Raises ValueError for anything that `spell_id` does not write otherwise.
     """
     number = 0
-    for character in text:
+    # Bounded, so that text from outside cannot make it count for minutes; its length is judged below.
+    for character in text[: _LENGTH + 1]:
         if character not in _VALUES:
-            raise ValueError(f"{text!r} is not an id: {character!r} occurs in none")
+            raise ValueError(
+                f"{text[:_LONGEST_SHOWN]!r} is not an id: {character!r} occurs in none"
+            )
         number = number << 5 | _VALUES[character]
     if len(text) != _LENGTH or number >= _LIMIT:
-        raise ValueError(f"{text!r} is not an id; one has {_LENGTH} characters, like 0r5kg8w2dq0k3")
+        raise ValueError(
+            f"{text[:_LONGEST_SHOWN]!r} is not an id; one has {_LENGTH} characters, like 0r5kg8w2dq0k3"
+        )
     return number

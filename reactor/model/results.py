@@ -36,7 +36,7 @@ class ResultType:
             if kind in _SAME_AFTER_JSON:
                 return self._limited(_dump_plain(value)), value
             if kind is int and -LARGEST_EXACT_INT <= value < LARGEST_EXACT_INT:
-                return b"%d" % value, value
+                return self._limited(b"%d" % value), value
         try:
             if self.annotation is not Any:
                 value = self._adapter.validate_python(value)
@@ -49,24 +49,29 @@ class ResultType:
             raise ResultError(
                 f"the result cannot be written as JSON ({error}); return plain data, a dataclass or a pydantic model"
             ) from None
-        return self._limited(raw), self.load(raw)
+        return self._limited(raw), self._read(
+            raw, "the result cannot be read back from its JSON as"
+        )
 
     def load(self, raw: bytes) -> Any:
         """Return the value that `dump` wrote.
 
         Raises ResultError when the annotation has changed so that it no longer fits.
         """
+        return self._read(raw, "the recorded result no longer fits the annotation")
+
+    def _read(self, raw: bytes, what: str) -> Any:
         try:
             return self._adapter.validate_json(raw)
         except ValidationError as error:
-            raise ResultError(
-                f"the recorded result no longer fits the annotation {self.annotation!r}: {_first_fault(error)}"
-            ) from None
+            raise ResultError(f"{what} {self.annotation!r}: {_first_fault(error)}") from None
 
     def _dump(self, value: Any) -> bytes:
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"{value!r} is not a JSON number")
-        return self._adapter.dump_json(value)
+        raw = self._adapter.dump_json(value)
+        # pydantic writes nan and the infinities as null, at any depth: a silent change of the result.
+        if b"null" in raw and (odd := _non_finite(self._adapter.dump_python(value))) is not None:
+            raise ValueError(f"it holds {odd!r}, for which JSON has no number")
+        return raw
 
     def _limited(self, raw: bytes) -> bytes:
         if len(raw) > self.largest_bytes:
@@ -82,6 +87,21 @@ def _dump_plain(value: bool | str | None) -> bytes:
         return orjson.dumps(value)
     except TypeError as error:
         raise ResultError(f"the result is text that is not valid Unicode ({error})") from None
+
+
+def _non_finite(value: Any) -> float | None:
+    """Return a float in plain data that JSON cannot hold, or None."""
+    left = [value]
+    while left:
+        part = left.pop()
+        if isinstance(part, float):
+            if not math.isfinite(part):
+                return part
+        elif isinstance(part, dict):
+            left.extend(part.values())
+        elif isinstance(part, list | tuple | set | frozenset):
+            left.extend(part)
+    return None
 
 
 def _first_fault(error: ValidationError) -> str:

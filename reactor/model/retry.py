@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from reactor.errors import DefinitionError
 from reactor.model.duration import parse_duration
 
-_DOUBLINGS_THAT_FIT = 40
+# From one microsecond to more than the longest duration.
+_DOUBLINGS_THAT_FIT = 52
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -26,8 +27,7 @@ class Retry:
         first_delay: str | timedelta = "1s",
         longest_delay: str | timedelta = "5m",
     ) -> None:
-        if not 1 <= attempts <= 1_000_000:
-            raise DefinitionError(f"Retry: attempts is {attempts}; expected 1 to 1 000 000")
+        _check_attempts(attempts)
         try:
             first, longest = parse_duration(first_delay), parse_duration(longest_delay)
         except ValueError as error:
@@ -39,6 +39,14 @@ class Retry:
         object.__setattr__(self, "attempts", attempts)
         object.__setattr__(self, "first_delay", first)
         object.__setattr__(self, "longest_delay", longest)
+
+
+def _check_attempts(attempts: object) -> None:
+    is_whole = isinstance(attempts, int) and not isinstance(attempts, bool)
+    if not is_whole or attempts not in range(1, 1_000_001):
+        raise DefinitionError(
+            f"Retry: attempts is {attempts!r}; expected a whole number from 1 to 1 000 000"
+        )
 
 
 def next_attempt_at(
@@ -53,7 +61,7 @@ def next_attempt_at(
     if retry is None or attempt >= retry.attempts:
         return None
     doublings = min(attempt - 1, _DOUBLINGS_THAT_FIT)
-    # In floats of seconds: first_delay * 2**40 may be more than a timedelta can hold.
+    # In floats of seconds: first_delay * 2**52 may be more than a timedelta can hold.
     seconds = min(
         retry.first_delay.total_seconds() * 2.0**doublings, retry.longest_delay.total_seconds()
     )

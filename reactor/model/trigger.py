@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
+from reactor.errors import DefinitionError
+
 if TYPE_CHECKING:
     from reactor.model.event import Event
     from reactor.model.sensor import Sensor
@@ -40,11 +42,17 @@ class Trigger:
 
     def where(self, predicate: Predicate) -> Trigger:
         """Fire only for events for which `predicate(event)` is true; several are all required."""
+        if not _is_plain_function(predicate):
+            raise DefinitionError(
+                f"{self.sensor.sensor_name}: where() takes a plain function of the event, such as "
+                f"lambda e: e.data.size > 0, not {predicate!r}"
+            )
         text, paths = describe_predicate(predicate)
         return replace(self, conditions=(*self.conditions, Condition(predicate, text, paths)))
 
     def key(self, key: KeyOf) -> Trigger:
         """Run events of one key in order, one at a time; a dotted path such as "data.customer", or a function."""
+        check_key(key, f"{self.sensor.sensor_name}: key()")
         return replace(self, key_of=key)
 
     def describe(self) -> str:
@@ -85,18 +93,19 @@ def decide(trigger: Trigger, event: Event[Any], *, key_of: KeyOf | None = None) 
     for condition in trigger.conditions:
         try:
             holds = condition.predicate(event)
+            if holds:
+                continue
         except Exception as error:  # noqa: BLE001  # a predicate is the author's code
             return Failed(f"where {condition.text}", spell_error(error))
-        if not holds:
-            return Refused(f"where {condition.text}", actual_values(condition.paths, event, holds))
+        return Refused(f"where {condition.text}", actual_values(condition.paths, event, holds))
     key_of = trigger.key_of if trigger.key_of is not None else key_of
     if key_of is None:
         return Fired(None)
     try:
         key = key_of(event) if callable(key_of) else value_at(event, key_of)
+        return Fired(None if key is None else _storable(str(key))[:LONGEST_KEY])
     except Exception as error:  # noqa: BLE001  # a key is the author's code
         return Failed(f"key {spell_key(key_of)}", spell_error(error))
-    return Fired(None if key is None else str(key)[:LONGEST_KEY])
 
 
 def value_at(event: Event[Any], path: str) -> Any:
@@ -111,7 +120,11 @@ def value_at(event: Event[Any], path: str) -> Any:
                 raise LookupError(f"{path}: there is no {part!r}")
             value = value[part]
         elif isinstance(value, list):
-            value = value[int(part)]
+            try:
+                value = value[int(part)]
+            except (ValueError, IndexError):
+                message = f"{path}: there is no {part!r} in a list of {len(value)}"
+                raise LookupError(message) from None
         elif not part.startswith("_") and hasattr(value, part):
             value = getattr(value, part)
         else:
@@ -127,13 +140,40 @@ def actual_values(paths: tuple[str, ...], event: Event[Any], returned: object) -
             found.append(f"{path} = {value_at(event, path)!r}")
         except Exception as error:  # noqa: BLE001  # a place that is not there is an answer too
             found.append(f"{path}: {spell_error(error)}")
-    text = ", ".join(found) or f"returned {returned!r}"
+    try:
+        text = ", ".join(found) or f"returned {returned!r}"
+    except Exception as error:  # noqa: BLE001  # a repr may be the author's code too
+        text = f"returned a {type(returned).__name__}, whose repr raised {spell_error(error)}"
     return text if len(text) <= LONGEST_ACTUAL else text[:LONGEST_ACTUAL] + "…"
 
 
 def spell_error(error: BaseException) -> str:
     """Return an exception in one short line."""
-    return f"{type(error).__name__}: {error}".replace("\n", " ")[:500].rstrip(": ")
+    try:
+        text = f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001  # the __str__ of an error may be the author's code
+        text = type(error).__name__
+    return text.replace("\n", " ")[:500].rstrip(": ")
+
+
+def check_key(key: object, where: str) -> None:
+    """Raise DefinitionError unless `key` is a dotted path or a plain function of the event."""
+    is_path = isinstance(key, str) and all(key.split("."))
+    if not is_path and not _is_plain_function(key):
+        raise DefinitionError(
+            f'{where} takes a dotted path such as "data.customer" or a plain function of the event, '
+            f"not {key!r}"
+        )
+
+
+def _is_plain_function(given: object) -> bool:
+    # The coroutine that an `async def` returns would be true for every event, and never awaited.
+    return callable(given) and not inspect.iscoroutinefunction(given)
+
+
+def _storable(text: str) -> str:
+    """Return `text` with lone surrogates spelled out, which UTF-8 and so the store cannot hold."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def spell_key(key_of: KeyOf | None) -> str:
@@ -146,7 +186,8 @@ def describe_predicate(predicate: Callable[..., object]) -> tuple[str, tuple[str
     name = getattr(predicate, "__qualname__", repr(predicate))
     try:
         node = _function_node(predicate)
-    except (OSError, TypeError, SyntaxError, ValueError):
+    except (OSError, TypeError, SyntaxError, ValueError, AttributeError):
+        # No source, or no function at all: a partial, an itemgetter, an object that can be called.
         return name, ()
     if node is None or not node.args.args:
         return name, ()
@@ -198,7 +239,7 @@ def _paths_read(node: ast.Lambda | ast.FunctionDef, parameter: str) -> tuple[str
             inner.add(id(value))
             if isinstance(value, ast.Attribute):
                 names.append(value.attr)
-            elif isinstance(value.slice, ast.Constant):
+            elif isinstance(value.slice, ast.Constant) and "." not in str(value.slice.value):
                 names.append(str(value.slice.value))
             else:
                 names.clear()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast, overlo
 from reactor.errors import DefinitionError
 from reactor.model.duration import parse_duration
 from reactor.model.sensor import Sensor, nearest
-from reactor.model.trigger import KeyOf, Trigger
+from reactor.model.trigger import KeyOf, Trigger, check_key
 
 if TYPE_CHECKING:
     from reactor.model.retry import Retry
@@ -64,15 +64,14 @@ class Workflow:
         largest_result_bytes: int = 1_048_576,
     ) -> None:
         self.file, self.line = _caller()
-        if not NAME.fullmatch(name):
-            raise DefinitionError(
-                f"workflow name {name!r} is not 1 to 100 letters, digits, '_', '-' or '.', beginning with a letter"
-            )
+        _check_name(name)
         self.name = name
         self.triggers = _triggers(name, on)
         self.owner = owner
         self.description = description
         self.concurrency = _bounded(name, "concurrency", concurrency, 1, MOST_RUNS_AT_ONCE)
+        if key is not None:
+            check_key(key, f"workflow {name!r}: key=")
         self.key = key
         self.timeout = _duration(f"workflow {name!r}", timeout)
         self.priority = _bounded(name, "priority", priority, -100, 100)
@@ -128,10 +127,16 @@ class Workflow:
         timeout: str | timedelta | None,
         executor: str | None,
     ) -> Callable[P, R]:
+        code = getattr(inspect.unwrap(function), "__code__", None)
+        if code is None:
+            raise DefinitionError(
+                f"workflow {self.name!r}: a step is a function written with def or async def, "
+                f"not {function!r}"
+            )
         step = str(name or getattr(function, "__name__", ""))
         where = f"step {step!r} of workflow {self.name!r}"
         if not NAME.fullmatch(step):
-            raise DefinitionError(f"{where}: a step name is an identifier; give one with name=")
+            raise DefinitionError(f"{where}: {step!r} is no name for a step; give one with name=")
         is_async = inspect.iscoroutinefunction(function)
         chosen = executor or ("loop" if is_async else "thread")
         if chosen not in EXECUTORS:
@@ -142,11 +147,14 @@ class Workflow:
             raise DefinitionError(
                 f'{where} is async, so it cannot run in a thread; drop executor="thread"'
             )
+        if chosen == "process" and is_async:
+            raise DefinitionError(
+                f'{where} is async, but a process has no loop; make it a plain def, or drop executor="process"'
+            )
         if chosen == "loop" and not is_async:
             raise DefinitionError(
                 f'{where} is a plain def, which would block the loop; make it async, or drop executor="loop"'
             )
-        code = inspect.unwrap(function).__code__
         self.steps.append(
             StepDefinition(
                 name=step,
@@ -182,6 +190,14 @@ def _triggers(name: str, on: Sensor | Trigger | Sequence[Sensor | Trigger]) -> t
             f"workflow {name!r}: on=[] would never fire; name at least one sensor"
         )
     return tuple(triggers)
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise DefinitionError(
+            f"workflow name {name!r} is not 1 to 100 letters, digits, '_', '-' or '.', "
+            "beginning with a letter or '_'"
+        )
 
 
 def _bounded(name: str, option: str, value: object, lowest: int, highest: int) -> int:
