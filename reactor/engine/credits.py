@@ -58,7 +58,8 @@ class Budget:
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self.used -= amount
-            else:
+            elif entry in self._line:
+                # `_serve` may have dropped it: credit came back in the same turn of the loop.
                 self._line.remove(entry)
             self._serve()
             raise
