@@ -154,6 +154,17 @@ class StoreContract:
         assert (letter.run, letter.reason) == (2, "process_died")
         assert await store.pending_counts() == {}
 
+    async def test_only_deaths_in_a_row_count(self, open_store: OpenStore) -> None:
+        store = await open_store()
+        await add(store, 1, run_row(2, 1, state="running"))
+        for at in (1, 2, 3, 4):
+            assert await store.count_deaths(most=2, at=at) == []
+            if at % 2 == 0:
+                # The death before this one found it waiting for its turn.
+                await store.start_runs([2], at)
+        (run,) = await store.load_runs([2])
+        assert run.deaths <= 1
+
     async def test_a_run_that_waits_for_a_retry_did_not_cause_a_death(
         self, open_store: OpenStore
     ) -> None:

@@ -61,6 +61,8 @@ WHERE run.state IN ('running', 'waiting') AND run.state = 'running' AND run.deat
 COUNT_DEATHS = """
 UPDATE run SET deaths = deaths + 1 WHERE state IN ('running', 'waiting') AND state = 'running'
 """
+# A death that found a run at rest ends its row of deaths.
+FORGET_DEATHS = "UPDATE run SET deaths = 0 WHERE deaths > 0 AND state IN ('pending', 'waiting')"
 PARK_RUN = """
 UPDATE run SET state = 'finished', outcome = 'dead', finished_at = ?, error = ? WHERE id = ?
 """

@@ -326,6 +326,7 @@ def _step_row(step: StepRow) -> tuple[Any, ...]:
 
 
 def _count_deaths(connection: sqlite3.Connection, *, most: int, at: int) -> list[DeadLetterRow]:
+    connection.execute(sql.FORGET_DEATHS)
     connection.execute(sql.COUNT_DEATHS)
     parked = []
     for run, workflow, deaths, sensor, event_id, event, raw in connection.execute(

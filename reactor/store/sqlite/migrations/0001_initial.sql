@@ -36,6 +36,7 @@ CREATE INDEX run_event ON run (event);
 CREATE INDEX run_pending ON run (workflow, id) WHERE state = 'pending';
 CREATE INDEX run_pending_key ON run (workflow, key, id) WHERE state = 'pending' AND key IS NOT NULL;
 CREATE INDEX run_in_flight ON run (id) WHERE state IN ('running', 'waiting');
+CREATE INDEX run_that_died ON run (id) WHERE deaths > 0;
 CREATE INDEX run_finished ON run (finished_at) WHERE state = 'finished';
 
 -- The one recorded end of a step of a run; `attempt` is the attempt that ended it, 0 for a skipped step.
