@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from datetime import timedelta
 from pathlib import Path
@@ -17,8 +18,11 @@ from reactor.model.sensor import nearest, spell_validation_error
 
 SETTINGS_FILE = "reactor.toml"
 PREFIX = "REACTOR_"
-# Read by the test suite, not by the daemon.
-FOREIGN = "REACTOR_TEST_"
+# Read by the test suite; and set by Kubernetes in every pod beside a Service named reactor.
+FOREIGN = ("REACTOR_TEST_", "REACTOR_SERVICE_", "REACTOR_PORT")
+_ADDRESS = re.compile(
+    r"(?:(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<host>[A-Za-z0-9._-]*)):)?(?P<port>[0-9]{1,5})"
+)
 
 
 class Settings(BaseSettings):
@@ -71,6 +75,13 @@ class Settings(BaseSettings):
         description='"text" for people, "json" for machines; "auto" looks for a terminal.',
     )
 
+    @field_validator("most_running", "most_bytes", "threads", "processes", mode="before")
+    @classmethod
+    def _is_no_truth_value(cls, value: object) -> object:
+        if isinstance(value, bool):
+            raise ValueError("must be a whole number")
+        return value
+
     @field_validator("hooks", "admin")
     @classmethod
     def _is_address(cls, text: str) -> str:
@@ -107,9 +118,10 @@ def load_settings(flags: dict[str, Any], *, file: Path | None = None) -> Setting
 
 def split_address(text: str) -> tuple[str, int]:
     """Return host and port of "HOST:PORT", "[::1]:80" or "PORT". Raises ValueError."""
-    host, _, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
-    if not port.isdigit() or int(port) > 65_535:
+    found = _ADDRESS.fullmatch(text)
+    host = (found["v6"] or found["host"] or "127.0.0.1") if found else ""
+    port = found["port"] if found else ""
+    if not found or int(port) > 65_535:
         raise ValueError(f'{text!r} is not HOST:PORT, such as "127.0.0.1:8080"')
     return host, int(port)
 
@@ -131,6 +143,8 @@ def _read_environment(names: list[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for variable, text in os.environ.items():
         if not variable.startswith(PREFIX) or variable.startswith(FOREIGN):
+            continue
+        if not text:
             continue
         name = variable.removeprefix(PREFIX).lower()
         if name not in names:
