@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestShed(Fact):
-    """A request was answered or cut off before any sensor saw it. `reason` is a short constant."""
+    """A request became no event: cut off, or refused by listener or sensor. `reason` is a short constant."""
 
     level: ClassVar[int] = logging.DEBUG
     message: ClassVar[str] = "request shed"

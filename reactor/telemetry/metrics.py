@@ -91,13 +91,13 @@ class Metrics:
                 "reactor_events_refused",
                 "Events refused for want of credit; their source was told to come again.",
                 ("sensor",),
-                limit=100,
+                limit=60,
             )
         )
         self.requests_shed = self._add(
             Counter(
                 "reactor_requests_shed",
-                "HTTP requests answered or cut off before any sensor saw them.",
+                "HTTP requests that became no event: cut off, or refused.",
                 ("reason",),
                 limit=20,
             )

@@ -108,6 +108,9 @@ class HooksListener:
             if body is None:
                 return
             response = await self._ask(route, scope, path, body)
+            if 400 <= response.status < 500:
+                # Forged, malformed, not what the sensor takes. A 503 has its own count where credit is.
+                self._telemetry.emit(RequestShed(reason=f"status_{response.status}"))
         await _send(send, response)
 
     async def _ask(self, route: _Route, scope: Message, path: str, body: bytes) -> HookResponse:

@@ -18,6 +18,8 @@ HOW_TO_GET = "promtool is not installed; on Debian and Ubuntu: apt install prome
 FAMILIES = {
     "reactor_events_accepted": {"sensor"},
     "reactor_events_duplicate": {"sensor"},
+    "reactor_events_refused": {"sensor"},
+    "reactor_requests_shed": {"reason"},
     "reactor_dead_letters": {"sensor", "reason"},
     "reactor_skipped_occurrences": {"sensor", "reason"},
     "reactor_runs": {"workflow", "outcome"},
@@ -40,6 +42,8 @@ def filled(names: list[str]) -> Metrics:
     for name in names:
         metrics.events_accepted.add((name,))
         metrics.events_duplicate.add((name,))
+        metrics.events_refused.add((name,))
+        metrics.requests_shed.add((name,))
         metrics.dead_letters.add((name, name))
         metrics.skipped_occurrences.add((name, name))
         metrics.runs.add((name, "succeeded"))

@@ -199,6 +199,18 @@ async def test_a_handler_that_raises_is_named_without_its_words() -> None:
     assert "test_hooks.py:" in failed.where
 
 
+async def test_what_a_sensor_refuses_is_counted() -> None:
+    async def forged(request: HookRequest) -> HookResponse:
+        return HookResponse(status=401)
+
+    async with serving() as site:
+        with site.hooks.serve("/forged", forged, max_body_bytes=1, deadline=DEADLINE):
+            client = await site.connect()
+            await client.send(post(b"", "/forged"))
+            assert (await client.answer())[0] == 401
+    assert site.facts.reasons() == ["status_401"]
+
+
 class TestSlowClients:
     async def timed(self, *parts: bytes) -> tuple[float, int, list[str]]:
         """Return how long a client that sends only this may stay, the answer's status and the reasons."""
