@@ -27,6 +27,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._holds = 0
         self._is_busy: list[Callable[[], bool]] = []
         super().__init__(_JumpingSelector(self))  # type: ignore[arg-type]  # a selector by shape, not by descent
+        # After a virtual year a float cannot tell nanoseconds apart, and a jump would never quite arrive.
+        self._clock_resolution = 1e-6
 
     @property
     def is_held(self) -> bool:
@@ -48,9 +50,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def release(self) -> None:
         self._holds -= 1
 
-    def run_in_executor(
+    def run_in_executor(  # type: ignore[override]  # the stub wants TypeVarTuple
         self, executor: Any, func: Callable[..., Any], *args: Any
-    ) -> asyncio.Future[Any]:  # type: ignore[override]  # the stub wants TypeVarTuple
+    ) -> asyncio.Future[Any]:
         future = super().run_in_executor(executor, func, *args)
         self.hold()
         future.add_done_callback(lambda _: self.release())
