@@ -25,6 +25,9 @@ ALIASES = {
 }
 # Where the search for the newest occurrences begins; it looks twice as far back until it has enough.
 _FIRST_LOOK = timedelta(seconds=1)
+_SECOND = timedelta(seconds=1)
+# How long after a shift of the clock cronsim's steps of an hour may be out of place: until midnight, and some.
+_SHIFT_REACH = timedelta(hours=36)
 _ANY_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -66,15 +69,59 @@ class CronTable:
         return f"cron:{self.expression} {self.zone.key}"
 
     def after(self, instant: datetime) -> datetime | None:
-        table = CronSim(
-            ALIASES.get(self.expression, self.expression), instant.astimezone(self.zone)
-        )
+        table = CronSim(self._fields, instant.astimezone(self.zone))
         for local in table:
             occurrence = local.astimezone(UTC)
             # In the hour that comes twice, cronsim begins again from the first of the two.
             if occurrence > instant:
+                break
+        else:
+            return None
+        if self._follows_clock and self._offset(occurrence - _SHIFT_REACH) != local.utcoffset():
+            return self._after_shift(max(instant, occurrence - _SHIFT_REACH), occurrence)
+        return occurrence
+
+    @property
+    def _fields(self) -> str:
+        return ALIASES.get(self.expression, self.expression)
+
+    @property
+    def _follows_clock(self) -> bool:
+        """Whether every minute that shows a matching time counts, as Debian's cron has it for stars."""
+        minute, hour, *others = self._fields.split()
+        return len(others) > 3 or minute.startswith("*") or hour.startswith("*")
+
+    def _after_shift(self, instant: datetime, latest: datetime) -> datetime:
+        """Return the first occurrence after `instant`; `latest` is one, at the latest.
+
+        cronsim goes from hour to hour by 3 600 seconds, so that a shift of half an hour (Lord Howe Island) makes it
+        pass over minutes. Between two shifts there is nothing to go wrong: local time is UTC and a constant.
+        """
+        wall = instant.replace(tzinfo=None) + self._offset(instant)
+        while True:
+            shift = self._next_shift(instant, latest)
+            match = next(CronSim(self._fields, wall))
+            occurrence = (match - self._offset(instant)).replace(tzinfo=UTC)
+            if shift is None or occurrence < shift:
                 return occurrence
-        return None
+            instant = shift
+            wall = instant.replace(tzinfo=None) + self._offset(instant) - _SECOND
+
+    def _next_shift(self, start: datetime, end: datetime) -> datetime | None:
+        """Return the first second in (start, end] at which the offset differs from that at `start`."""
+        before = self._offset(start)
+        if self._offset(end) == before:
+            return None
+        low, high = start, end
+        while high - low > _SECOND:
+            middle = low + (high - low) / 2
+            low, high = (middle, high) if self._offset(middle) == before else (low, middle)
+        return high.replace(microsecond=0)
+
+    def _offset(self, instant: datetime) -> timedelta:
+        offset = instant.astimezone(self.zone).utcoffset()
+        assert offset is not None
+        return offset
 
 
 @dataclass(frozen=True, slots=True)
