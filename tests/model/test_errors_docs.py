@@ -51,7 +51,7 @@ def test_the_tree_in_the_code_names_them_all() -> None:
     assert set(re.findall(r"[A-Z]\w*Error|Reject", errors.__doc__)) == set(ERRORS)
 
 
-def test_every_reason_for_a_dead_letter_is_explained() -> None:
+def test_every_reason_is_explained() -> None:
     sources = [
         path
         for folder in ("reactor/engine", "reactor/store", "sensors/reactor_sensors")
