@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import json
 import os
-import resource
 import signal
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
@@ -19,6 +18,7 @@ from reactor.clock import SystemClock, monotonic, since_process_start
 from reactor.daemon.control import Control
 from reactor.daemon.health import Health
 from reactor.daemon.notify import Notifier
+from reactor.daemon.process import allow_open_files, settle_collector
 from reactor.daemon.project import load_project
 from reactor.daemon.settings import split_address
 from reactor.daemon.token import admin_token
@@ -57,7 +57,6 @@ EXIT_SECOND_SIGNAL = 130
 RETENTION_SECONDS = 60.0
 RETENTION_BATCH = 500
 DAEMON_FILE = "daemon.json"
-MOST_OPEN_FILES = 16_384
 
 
 class Daemon:
@@ -198,6 +197,7 @@ class Daemon:
         with suppress(StoreError):
             # Only for commands that read while the daemon is down; a full disk must not stop the start.
             await engine.store.save_definitions(definitions, self._clock.now_micros())
+        settle_collector(is_first=is_first)
         await supervisor.run_only(project.sensors)
         self._counts = (len(project.graphs), len(project.sensors))
 
@@ -362,13 +362,5 @@ def run_daemon(settings: Settings, *, release: str) -> int:
     async def main() -> int:
         return await Daemon(settings, release=release).run()
 
-    _allow_open_files()
+    allow_open_files()
     return uvloop.run(main())
-
-
-def _allow_open_files() -> None:
-    """Raise the limit of open files as far as this user may: the usual 1 024 is one busy listener."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_OPEN_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -155,12 +155,11 @@ class ActiveRun:
 
     def _claim(self, candidates: Sequence[Step]) -> list[Step]:
         """Return those candidates that can begin, marked as begun so that no other branch begins them."""
-        ready = [
-            step
-            for step in candidates
-            if step.name not in self._begun and step.upstream <= self._done
-        ]
-        self._begun.update(step.name for step in ready)
+        ready = []
+        for step in candidates:
+            if step.name not in self._begun and step.upstream <= self._done:
+                self._begun.add(step.name)
+                ready.append(step)
         return ready
 
     async def _branches(self, steps: Sequence[Step]) -> None:
@@ -173,9 +172,7 @@ class ActiveRun:
         while True:
             if not await self._run_step(step):
                 return
-            ready = self._claim(
-                [self.graph.step(name) for name in self.graph.dependants[step.name]]
-            )
+            ready = self._claim(self.graph.dependants[step.name])
             if len(ready) != 1:
                 break
             step = ready[0]
@@ -250,17 +247,18 @@ class ActiveRun:
     ) -> tuple[StepOutcome, str | None, bytes | None, Any, bool]:
         """Return outcome, error, result as JSON, result, and whether another attempt is out of the question."""
         timeout = self._timeout_of(step)
-        scope = asyncio.timeout(None if timeout is None else max(timeout.total_seconds(), 0.0))
+        scope: asyncio.Timeout | None = None
         try:
             arguments = self._arguments(step, attempt)
             if timeout is None:
                 value = await self._tools.executors.call(self.graph, step, arguments)
             else:
+                scope = asyncio.timeout(max(timeout.total_seconds(), 0.0))
                 async with scope:
                     value = await self._tools.executors.call(self.graph, step, arguments)
             raw, value = step.result.dump(value)
         except TimeoutError as error:
-            if not scope.expired():
+            if scope is None or not scope.expired():
                 return "failed", _spell_failure(step, error), None, None, False
             over = self._is_over_deadline()
             what = (
@@ -375,8 +373,11 @@ class ActiveRun:
         is_last = not self._writing and self._ended_steps == len(self.graph.steps)
         end = self._end() if is_last else None
         self._writing += 1
+        store = self._tools.store
         try:
-            await self._tools.durably(lambda: self._tools.store.finish_steps(rows, end))
+            await store.finish_steps(rows, end)
+        except StoreFullError:
+            await self._tools.durably(lambda: store.finish_steps(rows, end))
         finally:
             self._writing -= 1
         if end is not None:

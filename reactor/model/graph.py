@@ -64,7 +64,7 @@ class Graph:
     name: str
     triggers: tuple[Trigger, ...]
     steps: tuple[Step, ...]
-    dependants: Mapping[str, tuple[str, ...]]
+    dependants: Mapping[str, tuple[Step, ...]]
     owner: str
     description: str
     concurrency: int
@@ -127,7 +127,7 @@ def _graph(workflow: Workflow, steps: list[Step]) -> Graph:
         triggers=workflow.triggers,
         steps=tuple(steps),
         dependants={
-            step.name: tuple(other.name for other in steps if step.name in other.upstream)
+            step.name: tuple(other for other in steps if step.name in other.upstream)
             for step in steps
         },
         owner=workflow.owner,

@@ -7,6 +7,8 @@ and u. Spelled ids sort as their integers do, and a double click takes one whole
 from __future__ import annotations
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+# Ten bits at once: ids are spelled several times for each event.
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 _LENGTH = 13
 _LIMIT = 1 << 63
 _LONGEST_SHOWN = 100
@@ -20,7 +22,11 @@ def spell_id(number: int) -> str:
     """Return the spelling of an id. Raises ValueError for a number that is no id."""
     if not 0 <= number < _LIMIT:
         raise ValueError(f"{number} is not between 0 and 2**63 - 1")
-    return "".join(_ALPHABET[number >> shift & 31] for shift in range(60, -1, -5))
+    return (
+        f"{_ALPHABET[number >> 60]}{_PAIRS[number >> 50 & 1023]}{_PAIRS[number >> 40 & 1023]}"
+        f"{_PAIRS[number >> 30 & 1023]}{_PAIRS[number >> 20 & 1023]}{_PAIRS[number >> 10 & 1023]}"
+        f"{_PAIRS[number & 1023]}"
+    )
 
 
 def parse_id(text: str) -> int:

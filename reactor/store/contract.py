@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Mapping, Sequence
 
 RunState = Literal["pending", "running", "waiting", "finished"]
 RunOutcome = Literal["succeeded", "failed", "timed_out", "cancelled", "dead"]
@@ -176,7 +176,7 @@ class Store(Protocol):
         """
         ...
 
-    async def finish_steps(self, steps: Sequence[StepRow], end: RunEnd | None) -> None:
+    def finish_steps(self, steps: Sequence[StepRow], end: RunEnd | None) -> Awaitable[None]:
         """Record the ends of steps, and of their run where these were the last. A second end of a step is an error."""
         ...
 

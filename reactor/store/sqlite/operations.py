@@ -10,6 +10,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from reactor.store.contract import DeadLetterRow, Offer
@@ -23,7 +24,7 @@ Tally = dict[tuple[str, str, str], int]
 class Rows:
     """Rows for prepared statements: the cheap, common operation."""
 
-    rows: Sequence[tuple[str, Row]]
+    rows: Sequence[tuple[sql.Statement, Row]]
     result: None = None
 
 
@@ -52,17 +53,33 @@ class BatchApplier:
         accepts = [operation for operation in batch if type(operation) is Accept]
         if accepts:
             accept(connection, accepts)
-        rows: defaultdict[str, list[Row]] = defaultdict(list)
+        rows: defaultdict[sql.Statement, list[Row]] = defaultdict(list)
         for operation in batch:
             if type(operation) is Rows:
                 for statement, row in operation.rows:
                     rows[statement].append(row)
         for statement in sql.IN_ORDER:
             if statement in rows:
-                connection.executemany(statement, rows[statement])
+                execute_all(connection, statement, rows[statement])
         for operation in batch:
             if type(operation) is Call:
                 operation.result = operation.function(connection)
+
+
+def execute_all(
+    connection: sqlite3.Connection, statement: sql.Statement, rows: Sequence[Row]
+) -> int:
+    """Execute the statement for each row, in order; return how many rows of the database changed."""
+    if isinstance(statement, str):
+        return connection.executemany(statement, rows).rowcount
+    changed = 0
+    whole = len(rows) - len(rows) % statement.CHUNK
+    for first in range(0, whole, statement.CHUNK):
+        values = tuple(chain.from_iterable(rows[first : first + statement.CHUNK]))
+        changed += connection.execute(statement.many, values).rowcount
+    if whole < len(rows):
+        changed += connection.executemany(statement.one, rows[whole:]).rowcount
+    return changed
 
 
 def accept(connection: sqlite3.Connection, accepts: Sequence[Accept]) -> None:
@@ -103,7 +120,7 @@ def insert_runs(connection: sqlite3.Connection, offers: Sequence[Offer]) -> None
                     run.started_at,
                 )
             )
-    connection.executemany(sql.INSERT_RUN, rows)
+    execute_all(connection, sql.INSERT_RUN, rows)
     letters = [letter_row(letter) for offer in offers for letter in offer.dead]
     if letters:
         connection.executemany(sql.INSERT_DEAD_LETTER, letters)
@@ -127,7 +144,7 @@ def _insert_events(connection: sqlite3.Connection, events: Sequence[Any]) -> set
         )
         for event in events
     ]
-    inserted = connection.executemany(sql.INSERT_EVENT, rows).rowcount
+    inserted = execute_all(connection, sql.INSERT_EVENT, rows)
     if inserted == len(rows):
         return set()
     return {

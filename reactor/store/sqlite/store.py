@@ -40,7 +40,7 @@ from reactor.store.sqlite.operations import (
 from reactor.store.sqlite.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from reactor.errors import StoreStoppedError
@@ -157,13 +157,13 @@ class SqliteStore:
     async def release_runs(self) -> None:
         await self._writer.write(Rows([(sql.RELEASE_RUNS, ())]))
 
-    async def finish_steps(self, steps: Sequence[StepRow], end: RunEnd | None) -> None:
-        rows: list[tuple[str, tuple[Any, ...]]] = [
+    def finish_steps(self, steps: Sequence[StepRow], end: RunEnd | None) -> Awaitable[None]:
+        rows: list[tuple[sql.Statement, tuple[Any, ...]]] = [
             (sql.INSERT_STEP, _step_row(step)) for step in steps
         ]
         if end is not None:
             rows.append((sql.FINISH_RUN, (end.outcome, end.finished_at, end.error, end.run)))
-        await self._writer.write(Rows(rows))
+        return self._writer.write(Rows(rows))
 
     async def record_attempt(self, attempt: AttemptRow, *, is_waiting: bool) -> None:
         row = (
@@ -176,7 +176,7 @@ class SqliteStore:
             attempt.error,
             attempt.next_at,
         )
-        rows: list[tuple[str, tuple[Any, ...]]] = [(sql.INSERT_ATTEMPT, row)]
+        rows: list[tuple[sql.Statement, tuple[Any, ...]]] = [(sql.INSERT_ATTEMPT, row)]
         if is_waiting:
             rows.append((sql.WAIT_RUN, (attempt.run,)))
         await self._writer.write(Rows(rows))

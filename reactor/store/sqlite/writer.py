@@ -75,14 +75,14 @@ class Writer:
         self._thread.start()
         await self._opened
 
-    async def write(self, operation: Any) -> Any:
-        """Return the operation's result once it is durable."""
+    def write(self, operation: Any) -> asyncio.Future[Any]:
+        """Return a future of the operation's result, done once that is durable."""
         if self.failure is not None:
             raise StoreStoppedError(str(self.failure)) from self.failure
-        write = Write(operation, self._loop.create_future())
+        future: asyncio.Future[Any] = self._loop.create_future()
         self.waiting += 1
-        self._queue.put(write)
-        return await write.future
+        self._queue.put(Write(operation, future))
+        return future
 
     async def close(self) -> None:
         """Finish what waits, checkpoint, close the file and end the thread."""
