@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 10.0
 # The name of the socket that `tell` and `door` of a project under test meet this process at.
 TELL_VARIABLE = "REACTOR_TEST_TELL"
+END = b"END"
 # To be put at the head of a project's module.
 TELL = f"""\
 import asyncio, os, socket
@@ -76,6 +77,10 @@ class DaemonProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._unread: list[str] = []
         self._heard: list[str] = []
+        self._changed = threading.Condition()
+        # Read all the time: the kernel keeps only a few datagrams, and a daemon that tells more would wait.
+        self._listener = threading.Thread(target=self._listen, name="notices", daemon=True)
+        self._listener.start()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -86,26 +91,27 @@ class DaemonProcess:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._process is not None and self._process.poll() is None:
+        if self.is_running:
             self.kill()
-        if self._process is not None and self._process.stdout is not None:
-            self._process.stdout.close()
+        self._send(self._name, END)
+        self._listener.join()
         self._notices.close()
 
     def start(self, *, wait_until_ready: bool = True) -> Self:
         """Start, and return once every sensor runs. Raises AssertionError with the log when it ends instead."""
-        if self._process is not None and self._process.stdout is not None:
-            self._process.stdout.close()
-        self._forget_notices()
+        # What an earlier process said must not be taken for the words of the next.
+        with self._changed:
+            self._unread.clear()
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
                 cwd=self._directory,
                 env=self._environment,
-                # Nothing is written there; its end tells that the process is gone.
-                stdout=subprocess.PIPE,
+                stdout=log,
                 stderr=log,
             )
+        # Rouses whoever waits for words that will not come.
+        threading.Thread(target=self._watch, args=(self._process,), daemon=True).start()
         if wait_until_ready:
             self.wait_for_notice("READY=1")
         return self
@@ -114,6 +120,10 @@ class DaemonProcess:
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     @property
     def log(self) -> str:
@@ -154,8 +164,7 @@ class DaemonProcess:
 
     def open_door(self, name: str) -> None:
         """Let the step go on that waits for `Door(name).opened()`."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.sendto(b"1", f"\0{self._name}/{name}")
+        self._send(f"{self._name}/{name}", b"1")
 
     def signal(self, number: signal.Signals) -> None:
         """Send the daemon a signal."""
@@ -178,27 +187,33 @@ class DaemonProcess:
         return self._process.wait(PATIENCE_SECONDS)
 
     def _wait_for(self, wanted: str) -> None:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        while True:
+        with self._changed:
+            is_told = self._changed.wait_for(
+                lambda: wanted in self._unread or not self.is_running, PATIENCE_SECONDS
+            )
             if wanted in self._unread:
                 self._unread.remove(wanted)
                 return
-            sources: list[int] = [self._notices.fileno(), self._process.stdout.fileno()]
-            ready, _, _ = select.select(sources, [], [], PATIENCE_SECONDS)
-            if sources[0] in ready:
-                heard = self._notices.recv(65_536).decode().split("\n")
-                self._unread += heard
-                self._heard += heard
-            else:
-                why = "ended" if ready else "did not say so in time"
-                raise AssertionError(f"waited for {wanted!r}; the daemon {why}:\n{self.log}")
+        why = "ended" if is_told else "did not say so in time"
+        raise AssertionError(f"waited for {wanted!r}; the daemon {why}:\n{self.log}")
 
-    def _forget_notices(self) -> None:
-        """Keep what an earlier process said from being taken for the words of the next."""
-        while select.select([self._notices], [], [], 0)[0]:
-            self._heard += self._notices.recv(65_536).decode().split("\n")
-        self._unread.clear()
+    def _listen(self) -> None:
+        while (datagram := self._notices.recv(65_536)) != END:
+            lines = datagram.decode().split("\n")
+            with self._changed:
+                self._unread += lines
+                self._heard += lines
+                self._changed.notify_all()
+
+    def _watch(self, process: subprocess.Popen[bytes]) -> None:
+        process.wait()
+        with self._changed:
+            self._changed.notify_all()
+
+    @staticmethod
+    def _send(name: str, datagram: bytes) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(datagram, "\0" + name)
 
     def _addresses(self) -> dict[str, str]:
         content: dict[str, str] = json.loads((self.state / "daemon.json").read_bytes())

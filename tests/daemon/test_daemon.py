@@ -17,7 +17,7 @@ import pytest
 from reactor.testing.process import TELL, DaemonProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable
 
     Start = Callable[..., DaemonProcess]
 
@@ -67,35 +67,6 @@ async def name(event: Event[FileArrived]) -> None:
 )
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Return a function that starts a daemon over a project; all are gone afterwards."""
-    daemons: list[DaemonProcess] = []
-    (tmp_path / "inbox").mkdir()
-
-    def start_daemon(
-        project: str = PROJECT,
-        *arguments: str,
-        environment: Mapping[str, str] | None = None,
-        wait_until_ready: bool = True,
-    ) -> DaemonProcess:
-        module = tmp_path / "project.py"
-        module.write_text(project)
-        daemon = DaemonProcess(
-            module,
-            state=tmp_path / "state",
-            arguments=arguments,
-            environment=environment,
-            directory=tmp_path,
-        )
-        daemons.append(daemon)
-        return daemon.start(wait_until_ready=wait_until_ready)
-
-    yield start_daemon
-    for daemon in daemons:
-        daemon.__exit__(None, None, None)
-
-
 def drop(tmp_path: Path, name: str) -> None:
     """Let a complete file land in the inbox."""
     scratch = tmp_path / f"{name}.part"
@@ -118,7 +89,7 @@ def ended(daemon: DaemonProcess) -> tuple[int, str]:
 
 class TestLife:
     def test_it_is_ready_healthy_and_measured(self, start: Start) -> None:
-        daemon = start()
+        daemon = start(PROJECT)
         for path in ("/healthz", "/readyz"):
             answer = daemon.get(path)
             assert (answer.status_code, answer.json()) == (200, {"ok": True, "reasons": []})
@@ -128,7 +99,7 @@ class TestLife:
         assert 'reactor_pending_runs{workflow="load"} 0.0' in page
 
     def test_what_it_keeps_is_its_own_alone(self, start: Start) -> None:
-        daemon = start()
+        daemon = start(PROJECT)
         modes = {
             path.name: stat.S_IMODE(path.stat().st_mode)
             for path in (daemon.state, *daemon.state.iterdir())
@@ -145,7 +116,7 @@ class TestLife:
         assert messages(daemon)[-2:] == ["daemon draining", "daemon stopped"]
 
     def test_it_leaves_no_address_behind(self, start: Start) -> None:
-        daemon = start()
+        daemon = start(PROJECT)
         daemon.stop()
         assert not (daemon.state / "daemon.json").exists()
 
@@ -153,7 +124,7 @@ class TestLife:
     def test_a_signal_lets_runs_in_hand_finish(
         self, start: Start, tmp_path: Path, number: signal.Signals
     ) -> None:
-        daemon = start()
+        daemon = start(PROJECT)
         drop(tmp_path, "a.csv")
         daemon.wait_until_told("hold a.csv")
         daemon.signal(number)
@@ -164,7 +135,7 @@ class TestLife:
         assert lines(daemon)[-1]["fields"]["left_running"] == 0
 
     def test_a_second_signal_ends_it_at_once(self, start: Start, tmp_path: Path) -> None:
-        daemon = start()
+        daemon = start(PROJECT)
         drop(tmp_path, "a.csv")
         daemon.wait_until_told("hold a.csv")
         daemon.signal(signal.SIGTERM)
@@ -190,7 +161,7 @@ class TestDeath:
     def test_a_killed_run_resumes_behind_its_last_recorded_step(
         self, start: Start, tmp_path: Path
     ) -> None:
-        daemon = start()
+        daemon = start(PROJECT)
         drop(tmp_path, "a.csv")
         daemon.wait_until_told("hold a.csv")
         daemon.kill()
@@ -221,8 +192,8 @@ class TestDeath:
         assert daemon.wait() == 9
 
     def test_one_daemon_at_a_time_owns_a_state_directory(self, start: Start) -> None:
-        first = start()
-        code, log = ended(start(wait_until_ready=False))
+        first = start(PROJECT)
+        code, log = ended(start(PROJECT, wait_until_ready=False))
         assert code == 3
         assert f"is in use by process {first.pid}" in log
 
@@ -251,7 +222,7 @@ class TestReload:
         assert "nothing_of_that_name" in told["fields"]["error"]
 
     def test_a_run_in_flight_goes_on(self, start: Start, tmp_path: Path) -> None:
-        daemon = start()
+        daemon = start(PROJECT)
         drop(tmp_path, "a.csv")
         daemon.wait_until_told("hold a.csv")
         daemon.signal(signal.SIGHUP)
@@ -274,7 +245,9 @@ class TestBadInput:
         assert "'event'" in log
 
     def test_an_unknown_setting_gets_the_nearest_name(self, start: Start) -> None:
-        code, log = ended(start(environment={"REACTOR_DRIAN": "1s"}, wait_until_ready=False))
+        code, log = ended(
+            start(PROJECT, environment={"REACTOR_DRIAN": "1s"}, wait_until_ready=False)
+        )
         assert code == 2
         assert (
             "unknown setting REACTOR_DRIAN in the environment; did you mean 'REACTOR_DRAIN'?" in log
@@ -311,7 +284,7 @@ class TestBadInput:
         assert "Traceback" not in done.stderr
 
     def test_a_newer_database_is_refused_and_left_alone(self, start: Start) -> None:
-        daemon = start()
+        daemon = start(PROJECT)
         daemon.stop()
         database = daemon.state / "reactor.db"
         with sqlite3.connect(database) as connection:
