@@ -32,6 +32,7 @@ Watcher = Literal["auto", "inotify", "watchfiles", "poll"]
 class HintKind(enum.IntEnum):
     """What is said to have happened to a path."""
 
+    TOUCHED = -1  # its times, owner or mode were set; perhaps it was deleted
     SEEN = 0  # it is there or has changed; perhaps it is a folder
     CLOSED = 1  # a writer closed it
     MOVED = 2  # it came by rename
@@ -110,6 +111,7 @@ if sys.platform == "linux":
         Mask.CLOSE_WRITE
         | Mask.MOVED_TO
         | Mask.CREATE
+        | Mask.ATTRIB
         | Mask.DELETE_SELF
         | Mask.MOVE_SELF
         | Mask.ONLYDIR
@@ -117,6 +119,7 @@ if sys.platform == "linux":
     # Tested as plain numbers: operators of IntFlag take microseconds each.
     _IS_FOLDER, _OVERFLOW, _IGNORED = int(Mask.ISDIR), int(Mask.Q_OVERFLOW), int(Mask.IGNORED)
     _CLOSED, _MOVED = int(Mask.CLOSE_WRITE), int(Mask.MOVED_TO)
+    _TOUCHED = int(Mask.ATTRIB)
     _SELF = int(Mask.DELETE_SELF | Mask.MOVE_SELF | Mask.UNMOUNT)
     _EVENTS_PER_READ = 64
     _EVENTS_PER_TURN = 4096
@@ -211,7 +214,9 @@ if sys.platform == "linux":
                 return None
             path = f"{folder}/{event.name}" if folder else str(event.name)
             if mask & _IS_FOLDER:
-                return Hint(HintKind.FOLDER, path)
+                return None if mask & _TOUCHED else Hint(HintKind.FOLDER, path)
+            if mask & _TOUCHED:
+                return Hint(HintKind.TOUCHED, path)
             if mask & _CLOSED:
                 return Hint(HintKind.CLOSED, path)
             return Hint(HintKind.MOVED if mask & _MOVED else HintKind.SEEN, path)

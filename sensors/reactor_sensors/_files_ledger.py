@@ -92,6 +92,14 @@ class Ledger:
         row = self._rows.get(key_of(path))
         return row is not None and row[_DEVICE_BYTES:] == row_of(version, 0)[_DEVICE_BYTES:]
 
+    def knows_content(self, path: str, version: Version) -> bool:
+        """Return whether this version differs from the accepted one in nothing but its times."""
+        row = self._rows.get(key_of(path))
+        if row is None:
+            return False
+        _, inode, size, _, _ = _ROW.unpack(row)
+        return (inode, size) == (version.inode & _WORD, version.size_bytes & _WORD)
+
     def restamped(self, path: str, version: Version, device: int) -> dict[str, bytes]:
         """Return the row to write for a known file whose folder's device changed; usually nothing."""
         key, row = key_of(path), row_of(version, device)

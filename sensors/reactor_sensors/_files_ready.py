@@ -22,6 +22,7 @@ class Evidence(enum.IntEnum):
     counts.
     """
 
+    TOUCHED = -1
     SEEN = 0
     CLOSED = 1
     MOVED = 2
@@ -112,7 +113,7 @@ def _needed_quiet(
             is_fresh = seen.marker_ctime_ns >= seen.version.ctime_ns
             return timedelta(0) if is_fresh else settle
         case "closed":
-            if evidence is not Evidence.SEEN:
+            if evidence > Evidence.SEEN:
                 return timedelta(0)
             if seen.is_being_written is None:
                 return settle

@@ -39,6 +39,7 @@ ROOT_CHECK_SECONDS = 1.0
 FIRST_REFUSAL_WAIT_SECONDS = 0.1
 LONGEST_REFUSAL_WAIT_SECONDS = 30.0
 _EVIDENCE = {
+    HintKind.TOUCHED: Evidence.TOUCHED,
     HintKind.SEEN: Evidence.SEEN,
     HintKind.CLOSED: Evidence.CLOSED,
     HintKind.MOVED: Evidence.MOVED,
@@ -241,10 +242,35 @@ class FilesWatch:
         things = await self._thread(self._tree.look, list(evidence))
         files = [thing for thing in things if isinstance(thing, Observation)]
         self._folders.update((thing.path, None) for thing in things if isinstance(thing, Folder))
+        files = await self._leave_touched(files, evidence)
         ready = [file for file in files if self._is_ready(file, evidence[file.path])]
         for path in evidence.keys() - {file.path for file in files}:
             self._pending.pop(path, None)
         await self._admit(ready)
+
+    async def _leave_touched(
+        self, files: Sequence[Observation], evidence: Mapping[str, Evidence]
+    ) -> list[Observation]:
+        """Note the new times of accepted files that were touched and not written; return the others.
+
+        shutil.copy2 sets the times after it has closed the file: without this, such a copy would be
+        two versions. Nobody writes the file now, and a writer who had closed it would have been heard.
+        """
+        touched = {
+            file.path: file
+            for file in files
+            if evidence[file.path] is Evidence.TOUCHED
+            and file.is_being_written is False
+            and self._ledger.knows_content(file.path, file.version)
+        }
+        if not touched:
+            return [*files]
+        rows = {
+            key_of(path): row_of(file.version, file.folder_device) for path, file in touched.items()
+        }
+        await self._commit([], rows)
+        self._ledger.remember(rows)
+        return [file for file in files if file.path not in touched]
 
     def _is_ready(self, file: Observation, evidence: Evidence) -> bool:
         now = self._loop.time()

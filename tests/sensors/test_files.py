@@ -180,6 +180,45 @@ async def test_a_file_replaced_by_one_with_an_older_time_fires_again(tmp_path: P
     assert intake.events[1].time == datetime.fromtimestamp(1, UTC)
 
 
+@pytest.mark.parametrize(
+    "touch",
+    [lambda path: os.utime(path, (1, 1)), lambda path: path.chmod(0o600)],
+    ids=["times", "mode"],
+)
+@in_virtual_time
+async def test_a_file_touched_after_it_was_closed_is_no_other_version(
+    tmp_path: Path, touch: Callable[[Path], None]
+) -> None:
+    """As shutil.copy2 does, which most Python programs copy with."""
+    path = tmp_path / "inbox" / "a"
+    async with watching(tmp_path) as intake:
+        publish(path)
+        await intake.wait_for_events(1)
+        # Virtual: the hint of the arrival itself is behind us then.
+        await asyncio.sleep(1)
+        before = dict(intake.durable_cursor)
+        touch(path)
+        await intake.wait_until(lambda: intake.durable_cursor != before)
+        await asyncio.sleep(300)
+    async with watching(tmp_path, intake=intake):
+        await asyncio.sleep(300)
+    assert len(intake.events) == 1
+
+
+@in_virtual_time
+async def test_a_file_written_again_in_place_fires_whatever_its_times_say(tmp_path: Path) -> None:
+    path = tmp_path / "inbox" / "a"
+    async with watching(tmp_path) as intake:
+        publish(path, "old")
+        await intake.wait_for_events(1)
+        with path.open("r+") as file:
+            file.write("new")
+            file.flush()
+            os.utime(file.fileno(), (1, 1))
+            await asyncio.sleep(300)
+        await intake.wait_for_events(2)
+
+
 @pytest.mark.parametrize("ready", ["closed", "renamed", "stable:10s", "marker:.done"])
 @in_virtual_time
 async def test_a_file_still_being_written_does_not_fire(tmp_path: Path, ready: str) -> None:
