@@ -26,9 +26,20 @@ ALIASES = {
 # Where the search for the newest occurrences begins; it looks twice as far back until it has enough.
 _FIRST_LOOK = timedelta(seconds=1)
 _SECOND = timedelta(seconds=1)
-# How long after a shift of the clock cronsim's steps of an hour may be out of place: until midnight, and some.
+# Longer than any clock was ever put forward or back at once: a day, where the date line moved.
 _SHIFT_REACH = timedelta(hours=36)
 _ANY_DAY = datetime(2026, 1, 1, tzinfo=UTC)
+# Files that lie among the zones and mean another thing on each machine, or count leap seconds.
+_NOT_IANA = ("localtime", "posixrules", "posix/", "right/")
+# By cronsim's names of the fields.
+_TAKES = {
+    "second": "0-59",
+    "minute": "0-59",
+    "hour": "0-23",
+    "day-of-month": "1-31, L or LW, and a day that one of its months has",
+    "month": "1-12 or jan-dec",
+    "day-of-week": "0-7 or sun-sat, with L for the last or #1 to #5 for the nth of the month",
+}
 
 
 class Schedule(Protocol):
@@ -69,17 +80,7 @@ class CronTable:
         return f"cron:{self.expression} {self.zone.key}"
 
     def after(self, instant: datetime) -> datetime | None:
-        table = CronSim(self._fields, instant.astimezone(self.zone))
-        for local in table:
-            occurrence = local.astimezone(UTC)
-            # In the hour that comes twice, cronsim begins again from the first of the two.
-            if occurrence > instant:
-                break
-        else:
-            return None
-        if self._follows_clock and self._offset(occurrence - _SHIFT_REACH) != local.utcoffset():
-            return self._after_shift(max(instant, occurrence - _SHIFT_REACH), occurrence)
-        return occurrence
+        return self._after_by_clock(instant) if self._follows_clock else self._after_fixed(instant)
 
     @property
     def _fields(self) -> str:
@@ -91,21 +92,34 @@ class CronTable:
         minute, hour, *others = self._fields.split()
         return len(others) > 3 or minute.startswith("*") or hour.startswith("*")
 
-    def _after_shift(self, instant: datetime, latest: datetime) -> datetime:
-        """Return the first occurrence after `instant`; `latest` is one, at the latest.
-
-        cronsim goes from hour to hour by 3 600 seconds, so that a shift of half an hour (Lord Howe Island) makes it
-        pass over minutes. Between two shifts there is nothing to go wrong: local time is UTC and a constant.
-        """
-        wall = instant.replace(tzinfo=None) + self._offset(instant)
-        while True:
-            shift = self._next_shift(instant, latest)
-            match = next(CronSim(self._fields, wall))
-            occurrence = (match - self._offset(instant)).replace(tzinfo=UTC)
-            if shift is None or occurrence < shift:
+    def _after_fixed(self, instant: datetime) -> datetime | None:
+        for local in CronSim(self._fields, instant.astimezone(self.zone)):
+            occurrence = local.astimezone(UTC)
+            # In the hour that comes twice, cronsim begins again from the first of the two.
+            if occurrence > instant:
                 return occurrence
-            instant = shift
-            wall = instant.replace(tzinfo=None) + self._offset(instant) - _SECOND
+        return None
+
+    def _after_by_clock(self, instant: datetime) -> datetime | None:
+        """Return the first instant after `instant` at which the clock on the wall shows a matching time.
+
+        cronsim is asked about wall time only, and between two shifts, where local time is UTC and a constant. Given the
+        zone, it goes by hours of 3 600 seconds and from midnight to midnight: it passes over minutes after a shift of
+        half an hour (Lord Howe Island) and over an hour after a midnight that is left out (Beirut).
+        """
+        wall = self._wall(instant)
+        while (match := next(CronSim(self._fields, wall), None)) is not None:
+            occurrence = (match - self._offset(instant)).replace(tzinfo=UTC)
+            shift = self._next_shift(instant, min(occurrence, instant + _SHIFT_REACH))
+            if shift is not None:
+                instant, wall = shift, self._wall(shift) - _SECOND
+            elif occurrence - instant <= _SHIFT_REACH:
+                return occurrence
+            else:
+                # No clock that is put back in between can show again what it showed before `instant`.
+                instant = occurrence - _SHIFT_REACH
+                wall = self._wall(instant)
+        return None
 
     def _next_shift(self, start: datetime, end: datetime) -> datetime | None:
         """Return the first second in (start, end] at which the offset differs from that at `start`."""
@@ -117,6 +131,9 @@ class CronTable:
             middle = low + (high - low) / 2
             low, high = (middle, high) if self._offset(middle) == before else (low, middle)
         return high.replace(microsecond=0)
+
+    def _wall(self, instant: datetime) -> datetime:
+        return instant.astimezone(self.zone).replace(tzinfo=None)
 
     def _offset(self, instant: datetime) -> timedelta:
         offset = instant.astimezone(self.zone).utcoffset()
@@ -132,7 +149,7 @@ class Once:
 
     @property
     def spelling(self) -> str:
-        return "at"
+        return f"at:{spell_instant(self.instant)}"
 
     def after(self, instant: datetime) -> datetime | None:
         return self.instant if self.instant > instant else None
@@ -165,12 +182,21 @@ def due_occurrences(schedule: Schedule, *, last: datetime, now: datetime, limit:
     return Due(newest=found[-limit:], older=(first, found[-limit - 1]))
 
 
+def spell_instant(instant: datetime) -> str:
+    """Return the instant in UTC as ISO 8601, with six digits of a fraction where it has one."""
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 def parse_zone(name: str) -> ZoneInfo:
     """Return the IANA zone of that name. Raises ValueError with the nearest name."""
     try:
+        if name.startswith(_NOT_IANA):
+            raise ValueError(name)
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        hint = nearest(name, sorted(available_timezones()))
+        hint = nearest(
+            name, sorted(z for z in available_timezones() if not z.startswith(_NOT_IANA))
+        )
         # A list of all six hundred would help nobody.
         if "did you mean" not in hint:
             hint = '; write it like "Europe/Berlin"'
@@ -188,11 +214,13 @@ def check_cron(expression: str) -> None:
         why = "it has no occurrence in fifty years"
     except (CronSimError, AssertionError, ValueError, KeyError) as error:
         why = str(error).lower() or "it cannot be read"
+        if takes := _TAKES.get(why.removeprefix("bad ")):
+            why += f" (it takes {takes})"
     else:
         return
     raise ValueError(
         f"{expression!r} is not a cron expression: {why}; expected five fields, "
-        'minute hour day-of-month month day-of-week, such as "30 6 * * 1-5"'
+        'minute hour day-of-month month day-of-week, such as "30 6 * * 1-5" (six begin with the second)'
     )
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from reactor.api import Event, StoreFullError, from_micros
-from reactor_sensors._timers_schedule import due_occurrences
+from reactor_sensors._timers_schedule import due_occurrences, spell_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from reactor.api import Intake
     from reactor_sensors._timers_schedule import Due, Schedule
@@ -20,7 +20,11 @@ Missed = Literal["last", "skip", "all"]
 
 TICK = "reactor.timer.tick"
 CURSOR = "last"
+# How many occurrences were passed over since one fired; kept, so that a restart in between forgets none.
+PASSED = "passed"
 MOST_ROWS = 1000
+# Rows that are written at once, so that the store can put them into one commit.
+ROWS_AT_ONCE = 100
 # A step of the wall clock is noticed within this time.
 LONGEST_SLEEP_SECONDS = 5.0
 FIRST_REFUSAL_WAIT_SECONDS = 0.5
@@ -29,11 +33,16 @@ LONGEST_REFUSAL_WAIT_SECONDS = 10.0
 LONG_GAP = timedelta(minutes=1)
 # Beyond this a cursor in the future is no clock that was put right but one that was wrong.
 ODD_LEAD = timedelta(minutes=1)
+LEAST_TOLERANCE = timedelta(seconds=1)
+MOST_TOLERANCE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """An occurrence of a schedule. `missed` counts those passed over since the one before, up to 1 000."""
+    """An occurrence of a schedule. `missed` counts those passed over since the one that fired before it.
+
+    Of a gap for which one row stands (see `Every`), only the newest 1 000 are counted.
+    """
 
     schedule: str
     scheduled_at: datetime
@@ -46,7 +55,7 @@ class Policy:
 
     missed: Missed
     missed_at_most: int
-    grace: timedelta
+    tolerance: timedelta | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,17 +66,29 @@ class Plan:
     fired: tuple[datetime, ...]
 
 
-def plan(due: Due, policy: Policy, now: datetime) -> Plan:
-    """Return which of the newest due occurrences fire."""
+def plan(due: Due, policy: Policy, *, now: datetime, following: datetime | None) -> Plan:
+    """Return which of the newest due occurrences fire; `following` is the one that will come after them."""
     newest = tuple(due.newest)
     if policy.missed == "all":
         count = policy.missed_at_most
-    elif policy.missed == "last" or now - newest[-1] <= policy.grace:
+    elif policy.missed == "last" or now - newest[-1] <= tolerance(policy, newest[-1], following):
         count = 1
     else:
         count = 0
     cut = max(len(newest) - count, 0)
     return Plan(skipped=newest[:cut], fired=newest[cut:])
+
+
+def tolerance(policy: Policy, occurrence: datetime, following: datetime | None) -> timedelta:
+    """Return how late `occurrence` may be and still count as on time.
+
+    A tenth of the interval: a late one must not be taken for the next. At least as long as a busy machine may need.
+    """
+    if policy.tolerance is not None:
+        return policy.tolerance
+    if following is None:
+        return MOST_TOLERANCE
+    return max(LEAST_TOLERANCE, min((following - occurrence) / 10, MOST_TOLERANCE))
 
 
 class TimerWatch:
@@ -77,6 +98,7 @@ class TimerWatch:
         self._schedule = schedule
         self._policy = policy
         self._intake = intake
+        self._passed = 0
 
     async def run(self) -> None:
         """Fire until cancelled, or until the schedule has no more occurrences."""
@@ -87,7 +109,9 @@ class TimerWatch:
 
     async def _begin(self) -> datetime:
         """Return the instant after which occurrences count. Nothing was missed before the first start ever."""
-        kept = (await self._intake.cursor()).get(CURSOR)
+        cursor = await self._intake.cursor()
+        kept = cursor.get(CURSOR)
+        self._passed = int(cursor.get(PASSED, b"0"))
         now = self._intake.clock.now()
         if kept is not None:
             last = datetime.fromisoformat(kept.decode())
@@ -99,7 +123,7 @@ class TimerWatch:
             return last
         if self._schedule.after(now) is None and (over := self._schedule.after(from_micros(0))):
             # An instant that was over before anybody asked for it.
-            await self._skip(self._occurrence_id(over), over, "past", moves_to=now)
+            await self._skip(self._occurrence_id(over), over, "past", cursor_at(now))
         else:
             await self._durably(lambda: self._intake.move_cursor(cursor_at(now)))
         return now
@@ -116,17 +140,15 @@ class TimerWatch:
     async def _handle(self, last: datetime, now: datetime) -> datetime:
         """Record and fire what is due after `last`; return the new last one."""
         due = await self._due(last, now)
-        steps = plan(due, self._policy, now)
+        steps = plan(due, self._policy, now=now, following=self._schedule.after(due.newest[-1]))
         if due.older is not None:
             first, final = due.older
-            span = f"{self._schedule.spelling}@{spell_instant(first)}..{spell_instant(final)}"
-            await self._skip(span, first, "missed", moves_to=final)
-        for occurrence in steps.skipped:
-            await self._skip(self._occurrence_id(occurrence), occurrence, "missed")
-        missed = len(steps.skipped)
+            span = f"{self._occurrence_id(first)}..{spell_instant(final)}"
+            await self._skip(span, first, "missed", cursor_at(final))
+        for start in range(0, len(steps.skipped), ROWS_AT_ONCE):
+            await self._pass_over(steps.skipped[start : start + ROWS_AT_ONCE])
         for occurrence in steps.fired:
-            await self._fire(occurrence, missed)
-            missed = 0
+            await self._fire(occurrence)
         return due.newest[-1]
 
     async def _due(self, last: datetime, now: datetime) -> Due:
@@ -137,27 +159,57 @@ class TimerWatch:
             due_occurrences, self._schedule, last=last, now=now, limit=limit
         )
 
-    async def _fire(self, occurrence: datetime, missed: int) -> None:
+    async def _fire(self, occurrence: datetime) -> None:
         event = Event(
             id=self._occurrence_id(occurrence),
             source=self._intake.sensor,
             type=TICK,
             time=occurrence,
-            data=Tick(schedule=self._schedule.spelling, scheduled_at=occurrence, missed=missed),
+            data=Tick(
+                schedule=self._schedule.spelling, scheduled_at=occurrence, missed=self._passed
+            ),
         )
-        await self._durably(lambda: self._intake.accept(event, cursor=cursor_at(occurrence)))
+        cursor = cursor_at(occurrence)
+        if self._passed:
+            cursor[PASSED] = None
+        await self._durably(lambda: self._offer(event, cursor))
+        self._passed = 0
+
+    async def _offer(self, event: Event[Tick], cursor: Mapping[str, bytes | None]) -> None:
+        # A clock that was wrong may have been put right since: behind a refusal, or others that came before.
+        await self._reach(event.time)
+        await self._intake.accept(event, cursor=cursor)
+
+    async def _pass_over(self, occurrences: Sequence[datetime]) -> None:
+        """Leave a row for each, then move the cursor past them with the last.
+
+        A death in between repeats rows, which the store keeps once.
+        """
+        *others, final = occurrences
+        await self._durably(lambda: self._leave_rows(others))
+        passed = self._passed + len(occurrences)
+        cursor = {**cursor_at(final), PASSED: str(passed).encode()}
+        await self._skip(self._occurrence_id(final), final, "missed", cursor)
+        self._passed = passed
+
+    async def _leave_rows(self, occurrences: Sequence[datetime]) -> None:
+        """Write rows side by side. One after the other, a slow disk would delay what is due by a commit for each."""
+        try:
+            async with asyncio.TaskGroup() as rows:
+                for occurrence in occurrences:
+                    row = self._occurrence_id(occurrence)
+                    rows.create_task(
+                        self._intake.skip(row, reason="missed", at=occurrence), name=f"skip {row}"
+                    )
+        except ExceptionGroup as failures:
+            # As it would be without the group, whoever calls tells errors apart by their class.
+            raise failures.exceptions[0] from None
 
     async def _skip(
-        self,
-        occurrence_id: str,
-        occurrence: datetime,
-        reason: str,
-        *,
-        moves_to: datetime | None = None,
+        self, row: str, occurrence: datetime, reason: str, cursor: Mapping[str, bytes | None]
     ) -> None:
-        cursor = cursor_at(moves_to or occurrence)
         await self._durably(
-            lambda: self._intake.skip(occurrence_id, reason=reason, at=occurrence, cursor=cursor)
+            lambda: self._intake.skip(row, reason=reason, at=occurrence, cursor=cursor)
         )
 
     async def _durably(self, write: Callable[[], Awaitable[object]]) -> None:
@@ -183,8 +235,3 @@ class TimerWatch:
 def cursor_at(instant: datetime) -> dict[str, bytes | None]:
     """Return the cursor that says: everything up to `instant` is handled."""
     return {CURSOR: spell_instant(instant).encode()}
-
-
-def spell_instant(instant: datetime) -> str:
-    """Return the instant in UTC as ISO 8601, as short as it can be without loss."""
-    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,8 +15,9 @@ from reactor_sensors._timers_schedule import (
     Periodic,
     check_cron,
     parse_zone,
+    spell_instant,
 )
-from reactor_sensors._timers_watch import Missed, Policy, Tick, TimerWatch, spell_instant
+from reactor_sensors._timers_watch import Missed, Policy, Tick, TimerWatch
 
 if TYPE_CHECKING:
     from reactor.api import Intake
@@ -23,13 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = ["At", "Cron", "Every", "Tick"]
 
+_LONGEST_LABEL = 150
 _SHORTEST_PERIOD = timedelta(milliseconds=10)
 
 
 class _Timer(Sensor):
     missed: Missed = "last"
     missed_at_most: int = Field(default=1000, ge=1, le=100_000)
-    grace: Duration = timedelta(minutes=1)
+    tolerance: Duration | None = None
 
     @property
     def data_type(self) -> Any:
@@ -37,7 +40,9 @@ class _Timer(Sensor):
 
     async def run(self, intake: Intake) -> None:
         """Fire until cancelled; ends by itself when there are no more occurrences."""
-        policy = Policy(missed=self.missed, missed_at_most=self.missed_at_most, grace=self.grace)
+        policy = Policy(
+            missed=self.missed, missed_at_most=self.missed_at_most, tolerance=self.tolerance
+        )
         await TimerWatch(self._schedule(), policy, intake).run()
 
     def _schedule(self) -> Schedule:
@@ -51,9 +56,10 @@ class Every(_Timer):
     occurrence is either fired or leaves a row that says why not, whatever happens to process and clock:
 
     - `missed`: what becomes of occurrences that passed while nobody could fire them. `"last"`: the newest
-      fires, however late. `"skip"`: none fires that is later than `grace`. `"all"`: each fires, in order,
+      fires, however late. `"skip"`: none fires that is later than `tolerance`. `"all"`: each fires, in order,
       the newest `missed_at_most` of them.
-    - `grace`: how late an occurrence may be and still count as on time, for `missed="skip"`.
+    - `tolerance`: how late an occurrence may be and still count as on time, for `missed="skip"`. Without
+      it: a tenth of the time to the next occurrence, but no less than 1 s and no more than 1 min.
 
     The same options belong to `Cron` and `At`. Raises DefinitionError for one that cannot be meant.
     """
@@ -110,8 +116,13 @@ class Cron(_Timer):
         return parse_zone(zone).key
 
     def label(self) -> str:
-        """Return the expression, and the zone unless it is UTC."""
-        return self.expression if self.zone == "UTC" else f"{self.expression} {self.zone}"
+        """Return the expression, and the zone unless it is UTC; a long one is cut and numbered by its content."""
+        text = self.expression if self.zone == "UTC" else f"{self.expression} {self.zone}"
+        if len(text) <= _LONGEST_LABEL:
+            return text
+        # Two tables that were cut alike would share a cursor.
+        digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+        return f"{text[: _LONGEST_LABEL - 10]}…{digest}"
 
     def _schedule(self) -> Schedule:
         return CronTable(self.expression, parse_zone(self.zone))
@@ -157,4 +168,6 @@ def _positional(
         raise TypeError(
             f"{kind} takes one {name}, not {len(given)}; write a list of {kind} instead"
         )
+    if given and name in options:
+        raise TypeError(f"{type(sensor).__name__} was given its {name} twice; give it once")
     return {name: given[0], **options} if given else options

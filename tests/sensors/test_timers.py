@@ -74,6 +74,23 @@ class TestCronContract(TestEveryContract):
         return Cron("30 * * * *", zone="Asia/Kolkata")
 
 
+class TestAtContract(TestEveryContract):
+    @pytest.fixture
+    def sensor(self) -> Sensor:
+        return At(NEW_YEAR + HOUR)
+
+    async def test_a_restart_repeats_no_event_and_misses_none(
+        self, sensor: Sensor, intake: RecordingIntake
+    ) -> None:
+        """There is but one occurrence, so that the second and third start find nothing to do."""
+        async with running(sensor, intake):
+            await intake.wait_until(lambda: intake.state == "up")
+        for _ in range(3):
+            await sensor.run(intake)
+        assert fired(intake) == [NEW_YEAR + HOUR]
+        assert intake.duplicates == 0
+
+
 class TestOccurrences:
     async def test_a_period_begins_with_the_epoch_not_with_the_start(self) -> None:
         async with ticking(Every("15m"), start=NEW_YEAR + timedelta(minutes=7)) as intake:
@@ -109,6 +126,13 @@ class TestOccurrences:
         assert intake.state == "up"
         await at.run(intake)
         assert len(intake.events) == 1
+
+    async def test_an_instant_names_itself_in_its_event(self) -> None:
+        intake = RecordingIntake("at", clock=LoopClock())
+        await At(NEW_YEAR + HOUR).run(intake)
+        (event,) = intake.events
+        assert event.id == "at:2026-01-01T01:00:00Z@2026-01-01T01:00:00Z"
+        assert event.data.schedule == "at:2026-01-01T01:00:00Z"
 
     async def test_an_instant_that_was_over_leaves_a_row(self) -> None:
         intake = RecordingIntake("at", clock=LoopClock())
@@ -166,11 +190,43 @@ class TestMissed:
         assert fired(intake) == [NEW_YEAR + 5 * HOUR]
         assert skipped(intake) == [NEW_YEAR + n * HOUR for n in (2, 3, 4)]
 
-    async def test_skip_still_fires_within_the_grace(self) -> None:
-        intake = await self.after_a_gap(
-            Every("1h", missed="skip", grace="10m"), 3 * HOUR + timedelta(minutes=9)
-        )
-        assert fired(intake)[0] == NEW_YEAR + 4 * HOUR
+    @pytest.mark.parametrize(
+        ("sensor", "late", "fires"),
+        [
+            (Every("2h", missed="skip"), timedelta(minutes=1), True),
+            (Every("2h", missed="skip"), timedelta(seconds=61), False),
+            (Every("30s", missed="skip"), timedelta(seconds=3), True),
+            (Every("30s", missed="skip"), timedelta(seconds=4), False),
+            (Every("5s", missed="skip"), timedelta(seconds=1), True),
+            (Every("5s", missed="skip"), timedelta(seconds=2), False),
+            (Every("2h", missed="skip", tolerance="10m"), timedelta(minutes=9), True),
+            (Every("2h", missed="skip", tolerance="0s"), timedelta(milliseconds=1), False),
+        ],
+    )
+    async def test_skip_fires_what_is_hardly_late(
+        self, sensor: Every, late: timedelta, fires: bool
+    ) -> None:
+        intake = await self.after_a_gap(sensor, 3 * sensor.period + late)
+        assert (NEW_YEAR + 4 * sensor.period in fired(intake)) is fires
+        assert (NEW_YEAR + 4 * sensor.period in skipped(intake)) is not fires
+
+    async def test_skipped_ones_are_counted_by_the_next_that_fires(self) -> None:
+        intake = await self.after_a_gap(Every("1h", missed="skip"), 3.5 * HOUR)
+        assert [event.data.missed for event in intake.events] == [3]
+
+    async def test_a_restart_forgets_none_of_the_missed(self) -> None:
+        every = Every("1h", missed="skip")
+        intake = RecordingIntake("every:1h", clock=LoopClock())
+        for _ in range(3):
+            async with ticking(every, intake):
+                # Past what was missed, and away again before the next.
+                await asyncio.sleep(60)
+            await asyncio.sleep(1.5 * 3600)
+        async with ticking(every, intake):
+            await intake.wait_for_events(2)
+        # Down from 0:01, 1:32 and 3:03 on; up for good at 4:33.
+        assert [event.data.missed for event in intake.events] == [4, 0]
+        assert "passed" not in intake.durable_cursor
 
     async def test_all_fire_in_order(self) -> None:
         intake = await self.after_a_gap(Every("1h", missed="all"), 3.5 * HOUR)
@@ -257,17 +313,22 @@ class TestBackPressure:
     [
         (lambda: Every("0s"), 'period: must be "10ms" or longer'),
         (lambda: Every("soon"), "'soon' is not a duration"),
+        (lambda: Every("1s", tolerance="late"), "tolerance: 'late' is not a duration"),
         (lambda: Every("1s", mised="all"), "unknown option 'mised'; did you mean 'missed'?"),
         (lambda: Every("1s", missed="none"), "missed: Input should be 'last', 'skip' or 'all'"),
         (lambda: Every("1s", missed_at_most=0), "missed_at_most: Input should be greater"),
-        (lambda: Cron("61 * * * *"), "not a cron expression: bad minute; expected five fields"),
+        (lambda: Cron("61 * * * *"), "not a cron expression: bad minute (it takes 0-59); expected"),
         (lambda: Cron("* * *"), "wrong number of fields; expected five fields"),
+        (lambda: Cron("* * * * 8"), "bad day-of-week (it takes 0-7 or sun-sat"),
         (lambda: Cron(""), "wrong number of fields"),
-        (lambda: Cron("0 0 31 2 *"), "bad day-of-month"),
+        (lambda: Cron("0 0 31 2 *"), "a day that one of its months has); expected five fields"),
+        (lambda: Cron("0 0 */31 2 mon#5"), "it has no occurrence in fifty years"),
+        (lambda: Cron("* * * * * * *"), "six begin with the second"),
         (lambda: Cron("0 0 LW/2 * 1-"), "not a cron expression"),
         (lambda: Cron("@dayly"), "'@dayly' is not a cron alias; did you mean '@daily'?"),
         (lambda: Cron("* * * * *", zone="Europe/Berln"), "did you mean 'Europe/Berlin'?"),
         (lambda: Cron("* * * * *", zone="xyzzy!"), 'write it like "Europe/Berlin"'),
+        (lambda: Cron("* * * * *", zone="localtime"), "is not an IANA time zone"),
         (lambda: Cron("* * * * *", zone="../etc/passwd"), "is not an IANA time zone"),
         (lambda: At(datetime(2026, 1, 1)), "names no time zone"),  # noqa: DTZ001  # the point
     ],
@@ -290,3 +351,22 @@ def test_what_cannot_be_meant_is_refused_in_words(make: Any, said: str) -> None:
 )
 def test_its_name_tells_its_schedule(sensor: Sensor, name: str) -> None:
     assert sensor.sensor_name == name
+
+
+def test_long_tables_have_short_names_and_each_its_own() -> None:
+    minutes = ",".join(map(str, range(59)))
+    names = {Cron(f"{minutes} * * * {day}").sensor_name for day in range(7)}
+    assert len(names) == 7
+    assert all(len(name) <= 200 for name in names)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Every("1s", "2s"), "Every takes one period, not 2; write a list of Every instead"),
+        (lambda: Cron("@daily", expression="@weekly"), "Cron was given its expression twice"),
+    ],
+)
+def test_one_timer_has_one_schedule(make: Any, said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        make()

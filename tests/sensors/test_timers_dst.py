@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from reactor_sensors._timers_schedule import CronTable, Periodic, due_occurrences
@@ -50,8 +50,41 @@ def local_times(expression: str, zone: str, day: str, days: int = 1) -> list[str
         # Half an hour only.
         ("15 2 * * *", "Australia/Lord_Howe", "2026-10-04", ["02:30+1100"]),
         ("45 1 * * *", "Australia/Lord_Howe", "2026-04-05", ["01:45+1100"]),
+        (
+            "*/30 1-2 * * *",
+            "Australia/Lord_Howe",
+            "2026-10-04",
+            ["01:00+1030", "01:30+1030", "02:30+1100"],
+        ),
+        (
+            "*/30 1-2 * * *",
+            "Australia/Lord_Howe",
+            "2026-04-05",
+            ["01:00+1100", "01:30+1100", "01:30+1030", "02:00+1030", "02:30+1030"],
+        ),
+        # Six fields are not Debian's: they follow the clock whatever they hold.
+        ("0 30 2 * * *", "Europe/Berlin", "2026-03-29", []),
+        ("0 30 2 * * *", "Europe/Berlin", "2026-10-25", ["02:30+0200", "02:30+0100"]),
+        # A star in the hour follows the clock, too.
+        ("15 * * * 0#1", "America/New_York", "2026-03-01", [f"{h:02}:15-0500" for h in range(24)]),
+        # Around Ramadan the clock is put back, then forward.
+        ("30 2 * * *", "Africa/Casablanca", "2026-02-15", ["02:30+0100"]),
+        ("30 2 * * *", "Africa/Casablanca", "2026-03-22", ["03:00+0100"]),
+        ("*/30 2 * * *", "Africa/Casablanca", "2026-03-22", []),
+        (
+            "*/30 2 * * *",
+            "Africa/Casablanca",
+            "2026-02-15",
+            ["02:00+0100", "02:30+0100", "02:00+0000", "02:30+0000"],
+        ),
         # Midnight itself is left out.
         ("0 0 * * *", "Asia/Beirut", "2026-03-29", ["01:00+0300"]),
+        ("*/30 0 * * 0", "Asia/Beirut", "2026-03-29", []),
+        ("*/30 1 * * 0", "Asia/Beirut", "2026-03-29", ["01:00+0300", "01:30+0300"]),
+        ("*/30 1 29 3 *", "Asia/Beirut", "2026-03-29", ["01:00+0300", "01:30+0300"]),
+        # A whole day is left out.
+        ("*/30 0 * * *", "Pacific/Apia", "2011-12-30", []),
+        ("*/30 0 * * *", "Pacific/Apia", "2011-12-31", ["00:00+1400", "00:30+1400"]),
         ("@daily", "Africa/Casablanca", "2026-02-15", ["00:00+0100"]),
         ("30 2 * * *", "UTC", "2026-03-29", ["02:30+0000"]),
     ],
@@ -62,6 +95,12 @@ def test_a_day_on_which_clocks_change(
     assert local_times(expression, zone, day) == expected
 
 
+def test_the_second_showing_of_a_yearly_time_is_not_passed_over() -> None:
+    table = CronTable("*/30 2 25 10 *", ZoneInfo("Europe/Berlin"))
+    start = datetime(2026, 10, 25, 0, 45, tzinfo=UTC)
+    assert table.after(start) == datetime(2026, 10, 25, 1, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     ("day", "count"), [("2026-03-29", 23), ("2026-10-25", 25), ("2026-06-01", 24)]
 )
@@ -69,6 +108,7 @@ def test_hourly_is_once_in_each_hour_that_passes(day: str, count: int) -> None:
     assert len(local_times("@hourly", "Europe/Berlin", day)) == count
 
 
+LONGEST_MONTHS = dict(enumerate((31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31), start=1))
 FIELDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
 # Around changes of the clock, which are where tables go wrong.
 PLACES = [
@@ -80,6 +120,12 @@ PLACES = [
     ("Australia/Lord_Howe", "2026-10-03"),
     ("Asia/Beirut", "2026-03-28"),
     ("America/Havana", "2026-10-31"),
+    ("Africa/Casablanca", "2026-02-14"),
+    ("Africa/Casablanca", "2026-03-21"),
+    ("Antarctica/Troll", "2026-03-28"),
+    ("Antarctica/Troll", "2026-10-24"),
+    ("Pacific/Apia", "2011-12-28"),
+    ("Europe/Dublin", "2026-10-24"),
     ("Asia/Kolkata", "2026-01-31"),
     ("UTC", "2028-02-28"),
 ]
@@ -105,6 +151,9 @@ def fields(draw: st.DrawFn) -> list[tuple[str, set[int]]]:
         made.append(
             choices[0] if number >= 2 and draw(st.booleans()) else draw(st.sampled_from(choices))
         )
+    dates, months = made[2][1], made[3][1]
+    # 30 February and its like are refused, which is a test of its own.
+    assume(min(dates) <= max(LONGEST_MONTHS[month] for month in months))
     return made
 
 
