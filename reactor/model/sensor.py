@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -30,7 +31,7 @@ class Accepted:
     duplicate: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class HookRequest:
     """A whole HTTP request as it came in. Header names are lower case; `body` is untouched."""
 
@@ -42,11 +43,12 @@ class HookRequest:
 
     def header(self, name: str) -> str | None:
         """Return the first header of that lower-case name, decoded as Latin-1 (RFC 9110), or None."""
-        wanted = name.encode("latin-1")
-        for key, value in self.headers:
-            if key == wanted:
-                return value.strip(b" \t").decode("latin-1")
-        return None
+        value = self._first_headers.get(name.encode("latin-1"))
+        return None if value is None else value.strip(b" \t").decode("latin-1")
+
+    @cached_property
+    def _first_headers(self) -> dict[bytes, bytes]:
+        return dict(reversed(self.headers))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -145,9 +145,9 @@ class Store(Protocol):
     that is cancelled while it waits leaves its write whole: done or not done, never half.
     """
 
-    async def accept(
+    def accept(
         self, offers: Sequence[Offer], sensor: str, cursor: Mapping[str, bytes | None]
-    ) -> list[bool]:
+    ) -> Awaitable[list[bool]]:
         """Keep events, runs, dead letters and cursor in one transaction; return for each event whether it is new."""
         ...
 

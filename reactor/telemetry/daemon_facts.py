@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from reactor.telemetry.metrics import Metrics
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class DaemonStarted(Fact):
     """The process begins its work; recovery is still to come."""
 
@@ -26,7 +26,7 @@ class DaemonStarted(Fact):
     state: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class DaemonReady(Fact):
     """Recovery is done and every sensor runs; `after` counts from the start of the process."""
 
@@ -39,7 +39,7 @@ class DaemonReady(Fact):
     resumed_runs: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class DaemonDraining(Fact):
     """Nothing new is taken; `running` runs have `limit` to finish their steps in hand."""
 
@@ -51,7 +51,7 @@ class DaemonDraining(Fact):
     limit: timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class DaemonStopped(Fact):
     """The end. `left_running` runs were cut off and are resumed at the next start."""
 
@@ -62,7 +62,7 @@ class DaemonStopped(Fact):
     left_running: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ProjectReloaded(Fact):
     """The project was read again, and its workflows and sensors replaced."""
 
@@ -74,7 +74,7 @@ class ProjectReloaded(Fact):
     duration: timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ProjectReloadFailed(Fact):
     """The project was read again and is wrong; the one that ran before goes on."""
 
@@ -84,7 +84,7 @@ class ProjectReloadFailed(Fact):
     error: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class LoopBlocked(Fact):
     """A callback keeps the loop from everything else, at this line. Told once, while it lasts.
 
@@ -101,7 +101,7 @@ class LoopBlocked(Fact):
     blocked_for: timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class LoopUnblocked(Fact):
     """The blockage that LoopBlocked named is over; `blocked_for` is how long it lasted in all."""
 
@@ -115,7 +115,7 @@ class LoopUnblocked(Fact):
     blocked_for: timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class BatchCommitted(Fact):
     """The store made `size` transactions durable with one commit."""
 
@@ -130,7 +130,7 @@ class BatchCommitted(Fact):
         metrics.commit_size.observe((), self.size)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class StoreStopped(Fact):
     """A storage error ended all writing; the daemon is about to end."""
 
@@ -140,7 +140,7 @@ class StoreStopped(Fact):
     error: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class DiskFull(Fact):
     """No space is left: nothing new is accepted until there is. Once per shortage."""
 
@@ -151,7 +151,7 @@ class DiskFull(Fact):
     free_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class DiskRecovered(Fact):
     """There is space again and events are accepted; `lasted` is how long they were not."""
 

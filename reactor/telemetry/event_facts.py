@@ -17,7 +17,7 @@ _OBSERVED = ("observed",)
 _DURABLE = ("durable",)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class EventAccepted(Fact):
     """An event is durable. A duplicate was so before; it is counted apart and has no latency."""
 
@@ -42,7 +42,7 @@ class EventAccepted(Fact):
         latency.observe(_DURABLE, (self.durable_at - observed_at).total_seconds())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class EventRefused(Fact):
     """No credit was left for an event; its source was told to come again. Nothing was kept."""
 
@@ -58,7 +58,7 @@ class EventRefused(Fact):
         metrics.events_refused.add((self.sensor,))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class EventDeadLettered(Fact):
     """Input, or an event for one workflow, was parked. `reason` is a short constant.
 
@@ -79,7 +79,7 @@ class EventDeadLettered(Fact):
         metrics.dead_letters.add((self.sensor, self.reason))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class OccurrenceSkipped(Fact):
     """An occurrence was seen and on purpose not fired. `due_at` is when it would have been."""
 
@@ -95,7 +95,7 @@ class OccurrenceSkipped(Fact):
         metrics.skipped_occurrences.add((self.sensor, self.reason))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class SensorUp(Fact):
     """A sensor watches its source."""
 
@@ -105,7 +105,7 @@ class SensorUp(Fact):
     sensor: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class SensorDown(Fact):
     """A sensor cannot watch its source now, and goes on trying."""
 
@@ -116,7 +116,7 @@ class SensorDown(Fact):
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class SensorFailed(Fact):
     """A sensor ended with an error. `restart_in` is None when it is not started again."""
 
@@ -128,7 +128,7 @@ class SensorFailed(Fact):
     restart_in: timedelta | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class CreditsExhausted(Fact):
     """A budget is used up: sources are slowed down until it is restored. Once per shortage."""
 
@@ -140,7 +140,7 @@ class CreditsExhausted(Fact):
     limit: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class CreditsRestored(Fact):
     """There is room again; `lasted` is how long there was none."""
 

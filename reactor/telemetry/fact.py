@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from reactor.telemetry.metrics import Metrics
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Fact:
-    """Base of every fact. A subclass is frozen, slotted and keyword-only too.
+    """Base of every fact. A subclass is slotted and keyword-only too, and nobody changes one.
+
+    Not `frozen`: making a frozen one takes four times as long (1.6 µs), and a run of three steps makes six.
 
     `message` is a constant; what varies is in the fields. Levels: ERROR, a human must act;
     WARNING, handled and worth a look; INFO, lifecycle; DEBUG, per event. A fact holds names, ids,

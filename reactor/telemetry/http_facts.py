@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from reactor.telemetry.metrics import Metrics
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class RequestShed(Fact):
     """A request became no event: cut off, or refused by listener or sensor. `reason` is a short constant."""
 
@@ -25,7 +25,7 @@ class RequestShed(Fact):
         metrics.requests_shed.add((self.reason,))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class RequestFailed(Fact):
     """A handler raised: a fault of ours or of a sensor, answered with 500. `where` is file and line."""
 

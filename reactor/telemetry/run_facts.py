@@ -18,7 +18,7 @@ _FINISHED = ("finished",)
 _BAD = frozenset({"failed", "timed_out"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class RunStarted(Fact):
     """A run left the queue. `age` is the time since its event was observed; None when resumed."""
 
@@ -35,7 +35,7 @@ class RunStarted(Fact):
             metrics.event_latency.observe(_STARTED, self.age.total_seconds())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class RunFinished(Fact):
     """A run has its outcome. `age` is the time since its event was observed, None where unknown."""
 
@@ -58,7 +58,7 @@ class RunFinished(Fact):
             metrics.event_latency.observe(_FINISHED, self.age.total_seconds())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class RunParked(Fact):
     """A run was in flight at `deaths` deaths of the process in a row, and is now a dead letter.
 
@@ -78,7 +78,7 @@ class RunParked(Fact):
         metrics.dead_letters.add((self.sensor, "process_died"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class StepFinished(Fact):
     """An attempt of a step ended. `final` tells that no other attempt follows.
 
@@ -108,7 +108,7 @@ class StepFinished(Fact):
             metrics.step_duration.observe((workflow, step), self.duration.total_seconds())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ThreadAbandoned(Fact):
     """A plain `def` step outlived its timeout. Its thread cannot be stopped and goes on by itself.
 

@@ -19,6 +19,8 @@ from reactor_sensors._webhook_cloudevents import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from reactor.api import HookRequest
     from reactor_sensors._webhook_schemes import Scheme
 
@@ -107,7 +109,7 @@ class Delivery:
         return replace(hints, own_id=own_id, cloud_event=self.cloud_event)
 
 
-def hints_of(request: HookRequest, scheme: Scheme, *, fresh_id: str) -> Hints:
+def hints_of(request: HookRequest, scheme: Scheme, *, new_id: Callable[[], str]) -> Hints:
     """Return what the headers tell. Raises RefusedError: 415, or 400 for what cannot be meant."""
     is_structured = _is_structured(request.header("content-type") or "")
     try:
@@ -115,10 +117,16 @@ def hints_of(request: HookRequest, scheme: Scheme, *, fresh_id: str) -> Hints:
     except CloudEventError as error:
         raise RefusedError(400, str(error)) from None
     own_id = scheme.id_of_headers(request)
+    if own_id is not None:
+        own_id = _checked(own_id, "the delivery's id")
     key = request.header("idempotency-key")
+    if key is not None:
+        spare_id = _checked(key, "the header idempotency-key")
+    else:
+        spare_id = own_id or new_id()
     return Hints(
-        spare_id=fresh_id if key is None else _checked(key, "the header idempotency-key"),
-        own_id=None if own_id is None else _checked(own_id, "the delivery's id"),
+        spare_id=spare_id,
+        own_id=own_id,
         type=_header(request, scheme.type_header),
         subject=_header(request, scheme.subject_header),
         cloud_event=cloud_event,

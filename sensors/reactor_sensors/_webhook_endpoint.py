@@ -121,8 +121,7 @@ class Endpoint:
 
     async def _take(self, request: HookRequest) -> HookResponse:
         scheme = self._reading.scheme
-        # uuid4 and no counter: the id must be new to every store that this delivery may ever reach.
-        hints = hints_of(request, scheme, fresh_id=uuid.uuid4().hex)
+        hints = hints_of(request, scheme, new_id=_new_id)
         try:
             delivery = read(hints, request.body, scheme)
         except UnreadableError as error:
@@ -166,6 +165,11 @@ class Endpoint:
                 "unsaid": self._unsaid.pop(verdict, 0),
             },
         )
+
+
+def _new_id() -> str:
+    """Return a random id, no counter: it must be new to every store that this delivery may ever reach."""
+    return uuid.uuid4().hex
 
 
 async def _durably(promise: Awaitable[Accepted]) -> Accepted:

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from reactor import Context, Event, Reject, Retry, Workflow
 from reactor.api import OverloadedError, Sensor
+from reactor.model.graph import compile_workflow
 from reactor.store.sqlite import SqliteStore
 from reactor.telemetry.facts import EventDeadLettered, RunStarted, StepFinished
 from reactor.testing.harness import Harness, harness
@@ -529,3 +530,32 @@ async def test_a_higher_priority_goes_first_when_places_are_scarce(tmp_path: Pat
         await h.wait_for_ends(10)
     started = [fact.workflow for fact in h.facts if isinstance(fact, RunStarted)]
     assert started == ["low"] + ["high"] * 5 + ["low"] * 4
+
+
+async def test_an_event_that_waits_for_credit_goes_by_the_project_that_is_loaded_then(
+    tmp_path: Path,
+) -> None:
+    old = Workflow("old", on=SOURCE, concurrency=1, pending=1)
+    new = Workflow("new", on=SOURCE)
+    goes_on = asyncio.Event()
+
+    @old.step
+    async def hold(event: Event[Any]) -> None:
+        await goes_on.wait()
+
+    @new.step
+    async def see(event: Event[Any]) -> None: ...
+
+    async with harness(old, state=tmp_path) as h:
+        await h.fire("s")
+        await h.fire("s")
+        waits = asyncio.create_task(h.fire("s", id="third"), name="third event")
+        await asyncio.sleep(1)
+        assert not waits.done()
+        graph, _ = compile_workflow(new)
+        assert graph is not None
+        h.engine.define([graph], {"s": SOURCE})
+        await waits
+        (end,) = await h.wait_for_ends(1, "new")
+        goes_on.set()
+    assert end.outcome == "succeeded"

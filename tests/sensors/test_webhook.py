@@ -16,7 +16,7 @@ import pytest
 from pydantic import AfterValidator, BaseModel, TypeAdapter
 
 from reactor.api import HookRequest, HookResponse, SettingsError, StoreError, StoreFullError
-from reactor.engine.engine import encode
+from reactor.engine.event_json import encode
 from reactor.testing import NEW_YEAR, LoopClock, RecordingIntake, SensorContract, running
 from reactor_sensors import Webhook
 

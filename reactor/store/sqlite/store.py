@@ -115,11 +115,10 @@ class SqliteStore:
             commits=self._writer.commits,
         )
 
-    async def accept(
+    def accept(
         self, offers: Sequence[Offer], sensor: str, cursor: Mapping[str, bytes | None]
-    ) -> list[bool]:
-        new: list[bool] = await self._writer.write(Accept(offers, sensor, cursor))
-        return new
+    ) -> Awaitable[list[bool]]:
+        return self._writer.write(Accept(offers, sensor, cursor))
 
     async def reject(self, letter: DeadLetterRow, cursor: Mapping[str, bytes | None]) -> bool:
         def apply(connection: sqlite3.Connection) -> bool:
