@@ -123,7 +123,9 @@ def test_downstream_and_dependants_are_what_the_edges_say(
         for _ in edges:
             reached |= {other for other in edges if waits[other] & reached}
         assert set(downstream(graph, name)) == reached - {name}
-        assert {step.name for step in graph.dependants[name]} == {other for other in edges if name in waits[other]}
+        assert {step.name for step in graph.dependants[name]} == {
+            other for other in edges if name in waits[other]
+        }
 
 
 @quick
