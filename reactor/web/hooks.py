@@ -5,7 +5,8 @@ from __future__ import annotations
 import traceback
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -14,16 +15,13 @@ from reactor.model.sensor import HookRequest, HookResponse
 from reactor.telemetry.facts import RequestFailed, RequestShed
 from reactor.web.protocol import Limits
 from reactor.web.server import HttpServer
+from reactor.web.whole import WholeProtocol
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
     from datetime import timedelta
 
     from reactor.telemetry import Telemetry
-
-    Message = MutableMapping[str, Any]
-    Receive = Callable[[], Awaitable[Message]]
-    Send = Callable[[Message], Awaitable[None]]
 
 # A path that nobody serves needs no body.
 NO_ROUTE = Limits(max_body_bytes=64 * 1024, deadline_seconds=5.0)
@@ -45,7 +43,12 @@ class HooksListener:
         self._absent: set[str] = set()
         self._telemetry = telemetry
         self._server = HttpServer(
-            self._answer, host, port, telemetry=telemetry, limits_of=self._limits_of
+            _no_application,
+            host,
+            port,
+            telemetry=telemetry,
+            limits_of=self._limits_of,
+            protocol=partial(WholeProtocol, answer=self._answer),
         )
         # Until `settle` a sensor may be about to serve what nobody serves yet.
         self._is_settled = False
@@ -94,45 +97,31 @@ class HooksListener:
         route = self._routes.get(path)
         return NO_ROUTE if route is None else route.limits
 
-    async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
-        path = scope["raw_path"].decode("latin-1")
-        route = self._routes.get(path)
+    async def _answer(self, request: HookRequest) -> HookResponse:
+        route = self._routes.get(request.path)
         if route is None:
-            response = self._no_route(path)
-        elif scope["method"] not in route.methods:
+            return self._no_route(request.path)
+        if request.method not in route.methods:
             self._telemetry.emit(RequestShed(reason="wrong_method"))
             allowed = ", ".join(route.methods)
-            response = _error(405, f"this path takes {allowed}", {"allow": allowed})
-        else:
-            body = await _whole_body(receive)
-            if body is None:
-                return
-            response = await self._ask(route, scope, path, body)
-            if 400 <= response.status < 500:
-                # Forged, malformed, not what the sensor takes. A 503 has its own count where credit is.
-                self._telemetry.emit(RequestShed(reason=f"status_{response.status}"))
-        await _send(send, response)
-
-    async def _ask(self, route: _Route, scope: Message, path: str, body: bytes) -> HookResponse:
-        client = scope["client"]
-        request = HookRequest(
-            method=scope["method"],
-            path=path,
-            headers=scope["headers"],
-            body=body,
-            client=client[0] if client else "",
-        )
+            return _error(405, f"this path takes {allowed}", {"allow": allowed})
         try:
-            return await route.handler(request)
+            response = await route.handler(request)
         except Exception as error:  # noqa: BLE001  # the HTTP edge is one of three places that catch all
             frame = traceback.extract_tb(error.__traceback__)[-1]
             # The type and the place: the text of an unexpected error may quote the payload.
             self._telemetry.emit(
                 RequestFailed(
-                    path=path, error=type(error).__name__, where=f"{frame.filename}:{frame.lineno}"
+                    path=request.path,
+                    error=type(error).__name__,
+                    where=f"{frame.filename}:{frame.lineno}",
                 )
             )
             return _error(500, "the request could not be handled; the daemon's log says where")
+        if 400 <= response.status < 500:
+            # Forged, malformed, not what the sensor takes. A 503 has its own count where credit is.
+            self._telemetry.emit(RequestShed(reason=f"status_{response.status}"))
+        return response
 
     def _no_route(self, path: str) -> HookResponse:
         if path in self._absent or not self._is_settled:
@@ -142,34 +131,8 @@ class HooksListener:
         return _error(404, "no sensor serves this path")
 
 
-async def _whole_body(receive: Receive) -> bytes | None:
-    """Return the body, or None when the client has gone or was refused meanwhile."""
-    message = await receive()
-    if message["type"] != "http.request":
-        return None
-    if not message["more_body"]:
-        whole: bytes = message["body"]
-        return whole
-    parts = [message["body"]]
-    while message["more_body"]:
-        message = await receive()
-        if message["type"] != "http.request":
-            return None
-        parts.append(message["body"])
-    return b"".join(parts)
-
-
-async def _send(send: Send, response: HookResponse) -> None:
-    headers = [
-        (b"content-type", response.content_type.encode("latin-1")),
-        (b"content-length", str(len(response.body)).encode()),
-    ]
-    headers += [
-        (name.encode("latin-1"), value.encode("latin-1"))
-        for name, value in response.headers.items()
-    ]
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body})
+async def _no_application(scope: object, receive: object, send: object) -> None:
+    """Stand where uvicorn wants an application; requests take the shorter way."""
 
 
 def _error(status: int, detail: str, headers: dict[str, str] | None = None) -> HookResponse:

@@ -215,7 +215,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse_body()
             return
         self._guard.date_answers(self.server_state)
-        super().on_headers_complete()
+        self._begin_request()
         self._guard.wait(self, self._begun_at + self._limits.deadline_seconds)
 
     def on_body(self, body: bytes) -> None:
@@ -228,7 +228,7 @@ class GuardedProtocol(HttpToolsProtocol):
         elif self._guard.body_bytes > self._guard.most_body_bytes:
             self.refuse(503, "too_many_bytes", "too many large requests at once; try again")
         else:
-            super().on_body(body)
+            self._take_body(body)
 
     def on_message_complete(self) -> None:
         # What follows in the same connection is the head of another request.
@@ -236,7 +236,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         if not self._is_refused:
             self._guard.wait_no_longer(self)
-            super().on_message_complete()
+            self._end_request()
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
@@ -284,15 +284,10 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         self._is_refused = True
         self._guard.refused(reason)
-        cycle: Any = self.cycle  # None before the first request
-        is_answering = cycle is not None and not cycle.response_complete
-        if is_answering:
-            cycle.disconnected = True
-            cycle.message_event.set()
-            if cycle.response_started or not cycle.more_body:
-                # Bytes of an earlier answer are on their way; another one between them would be read as part of it.
-                self.transport.abort()
-                return
+        if self._owes_an_answer():
+            # Another answer in its place, or between its bytes, would be taken for it.
+            self.transport.abort()
+            return
         self.transport.write(_answer(status, detail))
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -300,6 +295,26 @@ class GuardedProtocol(HttpToolsProtocol):
         # and the client would see that instead of the answer.
         self.flow.resume_reading()
         self._guard.wait(self, self.loop.time() + LINGER_SECONDS)
+
+    # What the application sees of a request; a subclass may go another way than ASGI.
+
+    def _begin_request(self) -> None:
+        super().on_headers_complete()
+
+    def _take_body(self, body: bytes) -> None:
+        super().on_body(body)
+
+    def _end_request(self) -> None:
+        super().on_message_complete()
+
+    def _owes_an_answer(self) -> bool:
+        """Return whether an earlier request is still being answered; the one at hand is given up."""
+        cycle: Any = self.cycle  # None before the first request
+        if cycle is None or cycle.response_complete:
+            return False
+        cycle.disconnected = True
+        cycle.message_event.set()
+        return bool(cycle.response_started or not cycle.more_body)
 
     def _unsupported_upgrade_warning(self) -> None:
         """An upgrade is ignored, as RFC 9110 section 7.8 allows; uvicorn would log each."""

@@ -28,7 +28,10 @@ PLAIN_LIMITS = Limits(max_body_bytes=4 * 1024 * 1024, deadline_seconds=10.0)
 
 
 class HttpServer:
-    """Serves an ASGI application at HOST:PORT. Port 0 takes a free one; `address` tells which."""
+    """Serves an ASGI application at HOST:PORT. Port 0 takes a free one; `address` tells which.
+
+    Another `protocol` than the usual one may go without the application.
+    """
 
     def __init__(
         self,
@@ -39,8 +42,10 @@ class HttpServer:
         telemetry: Telemetry,
         limits_of: Callable[[str], Limits] = lambda _: PLAIN_LIMITS,
         most_open: int = MOST_OPEN,
+        protocol: Callable[..., GuardedProtocol] = GuardedProtocol,
     ) -> None:
         self.address = (host, port)
+        self._protocol = protocol
         self._telemetry = telemetry
         self._limits_of = limits_of
         self._most_open = most_open
@@ -75,7 +80,7 @@ class HttpServer:
         host, port = self.address
         try:
             self._server = await loop.create_server(
-                lambda: GuardedProtocol(self._config, self._state, loop, connections),
+                lambda: self._protocol(self._config, self._state, loop, connections),
                 host,
                 port,
                 backlog=BACKLOG,
