@@ -51,7 +51,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     refuse_network_file_system(path.parent)
     try:
         connection = sqlite3.connect(
-            path, isolation_level=None, check_same_thread=False, cached_statements=256
+            path, isolation_level=None, check_same_thread=False, cached_statements=512
         )
         os.chmod(path, 0o600)
         for pragma in _PRAGMAS:

@@ -25,6 +25,7 @@ class Rows:
     """Rows for prepared statements: the cheap, common operation."""
 
     rows: Sequence[tuple[sql.Statement, Row]]
+    size_bytes: int = 0
     result: None = None
 
 
@@ -37,12 +38,17 @@ class Accept:
     cursor: Mapping[str, bytes | None]
     result: list[bool] = field(default_factory=list)
 
+    @property
+    def size_bytes(self) -> int:
+        return sum(len(offer.event.data) for offer in self.offers)
+
 
 @dataclass(slots=True)
 class Call:
     """Anything rarer: a function of the connection, inside the transaction."""
 
     function: Callable[[sqlite3.Connection], Any]
+    size_bytes: int = 0
     result: Any = None
 
 
@@ -73,12 +79,10 @@ def execute_all(
     if isinstance(statement, str):
         return connection.executemany(statement, rows).rowcount
     changed = 0
-    whole = len(rows) - len(rows) % statement.CHUNK
-    for first in range(0, whole, statement.CHUNK):
-        values = tuple(chain.from_iterable(rows[first : first + statement.CHUNK]))
-        changed += connection.execute(statement.many, values).rowcount
-    if whole < len(rows):
-        changed += connection.executemany(statement.one, rows[whole:]).rowcount
+    for first in range(0, len(rows), statement.MOST_ROWS):
+        chunk = rows[first : first + statement.MOST_ROWS]
+        values = tuple(chain.from_iterable(chunk))
+        changed += connection.execute(statement.text(len(chunk)), values).rowcount
     return changed
 
 

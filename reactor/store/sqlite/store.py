@@ -131,7 +131,7 @@ class SqliteStore:
             _move(connection, letter.sensor, cursor)
             return known is None
 
-        return bool(await self._writer.write(Call(apply)))
+        return bool(await self._writer.write(Call(apply, len(letter.raw))))
 
     async def skip(
         self, sensor: str, occurrence: str, reason: str, at: int, cursor: Mapping[str, bytes | None]
@@ -162,7 +162,8 @@ class SqliteStore:
         ]
         if end is not None:
             rows.append((sql.FINISH_RUN, (end.outcome, end.finished_at, end.error, end.run)))
-        return self._writer.write(Rows(rows))
+        size_bytes = sum(len(step.result or b"") for step in steps)
+        return self._writer.write(Rows(rows, size_bytes))
 
     async def record_attempt(self, attempt: AttemptRow, *, is_waiting: bool) -> None:
         row = (

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 LARGEST_BATCH = 4096
 CHECKPOINT_BYTES = 16 * 1024 * 1024
+# How much the journal may have grown since it was looked at, by a generous guess: pages of 4 KiB that a commit, and
+# each write in it, touches.
+LOOK_BYTES = 4 * 1024 * 1024
+BYTES_PER_COMMIT = 64 * 1024
+BYTES_PER_WRITE = 8 * 1024
 
 
 class Applier(Protocol):
@@ -58,6 +63,7 @@ class Writer:
         self._open = open_connection
         self._journal = journal
         self._checkpoint_at_bytes = CHECKPOINT_BYTES
+        self._unseen_bytes = 0
         self._applier = applier
         self._observe = observe
         self._stopped = stopped
@@ -107,7 +113,7 @@ class Writer:
             self._commit(connection, batch)
             self._call(self._finish, batch, monotonic() - started)
             # Between batches, so that no caller's commit waits for it.
-            self._checkpoint(connection)
+            self._checkpoint(connection, batch)
         connection.close()
 
     def _take(self) -> list[Write] | None:
@@ -171,7 +177,14 @@ class Writer:
         if connection.in_transaction:
             connection.rollback()
 
-    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+    def _checkpoint(self, connection: sqlite3.Connection, batch: Sequence[Write]) -> None:
+        # A look at the file costs as much as a small commit: it waits for the interpreter lock.
+        self._unseen_bytes += BYTES_PER_COMMIT + sum(
+            BYTES_PER_WRITE + write.operation.size_bytes for write in batch
+        )
+        if self._unseen_bytes < LOOK_BYTES:
+            return
+        self._unseen_bytes = 0
         size = self._journal_bytes()
         if size < self._checkpoint_at_bytes:
             return
