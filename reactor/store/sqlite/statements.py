@@ -19,7 +19,7 @@ class Insert:
         self._texts: dict[int, str] = {}
 
     def text(self, rows: int) -> str:
-        """Return the statement for so many rows, up to MOST_ROWS; the same object each time, so that it stays prepared."""
+        """Return the statement for so many rows, up to MOST_ROWS; each time the same object, which stays prepared."""
         if rows not in self._texts:
             self._texts[rows] = f"{self._head} VALUES {', '.join([self._row] * rows)} {self._tail}"
         return self._texts[rows]
