@@ -33,7 +33,7 @@ test: setup ## run every test; PYTEST_ARGS="-k files -x" narrows it
 check: setup ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict reactor sensors/reactor_sensors handlers/reactor_handlers tests
+	$(BIN)/mypy --strict reactor sensors/reactor_sensors handlers/reactor_handlers benchmarks tests
 	$(BIN)/lint-imports
 
 format: setup ## put the code into shape

@@ -1,0 +1,128 @@
+"""From the rename of a file to the first line of a step, in a real daemon; beside it inotify alone. Linux.
+
+Both sides read CLOCK_MONOTONIC, which all processes of a machine share.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.apart import beside, listening, needs_linux, scratch
+from benchmarks.figures import Figure, MeasurementError, Result, quantile
+from benchmarks.raw_inotify import tell_arrivals
+from reactor.testing.process import DaemonProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from socket import socket
+
+    from benchmarks.figures import Scale
+
+# Between two files: the run of the one before is over and its last commit done.
+PAUSE_SECONDS = 0.02
+_SOCKET = "BENCH_SOCKET"
+_PROJECT = f"""\
+import os, socket, time
+
+from reactor import Event, Workflow
+from reactor_sensors import FileArrived, Files
+
+sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+sender.connect(os.environ["{_SOCKET}"])
+arrivals = Workflow("arrivals", on=Files("inbox/*.dat"))
+
+@arrivals.step
+async def arrived(event: Event[FileArrived]) -> None:
+    now = time.monotonic_ns()
+    sender.send(f"{{event.data.name}} {{now}}".encode())
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How many files, one after the other."""
+
+    files: int
+
+
+SIZES: Mapping[Scale, Size] = {
+    "tiny": Size(files=3),
+    "quick": Size(files=100),
+    "full": Size(files=500),
+}
+
+RAW = Figure(name="inotify alone, median", unit="ms")
+P50 = Figure(name="Reactor, first line of the step, median", unit="ms", at_most=3.0)
+P99 = Figure(name="Reactor, first line of the step, p99", unit="ms")
+
+
+def measure(size: Size) -> Result:
+    """Measure both over `size.files` renames each. Raises MeasurementError where there is no inotify."""
+    needs_linux("the latency of files")
+    with scratch() as directory:
+        raw = _raw(directory, size)
+    with scratch() as directory:
+        reactor = _reactor(directory, size)
+    return Result(
+        values={
+            RAW: statistics.median(raw),
+            P50: statistics.median(reactor),
+            P99: quantile(reactor, 0.99),
+        }
+    )
+
+
+def _raw(directory: Path, size: Size) -> list[float]:
+    inbox = _inbox(directory)
+    place = directory / "told"
+    with listening(place) as told, beside(tell_arrivals, str(inbox), str(place)):
+        return _rename_all(directory, told, size)
+
+
+def _reactor(directory: Path, size: Size) -> list[float]:
+    project = directory / "arrivals.py"
+    project.write_text(_PROJECT, encoding="utf-8")
+    _inbox(directory)
+    place = directory / "told"
+    daemon = DaemonProcess(
+        project,
+        state=directory / "state",
+        environment={_SOCKET: str(place)},
+        directory=directory,
+    )
+    with listening(place) as told, daemon:
+        return _rename_all(directory, told, size)
+
+
+def _inbox(directory: Path) -> Path:
+    inbox = directory / "inbox"
+    inbox.mkdir()
+    return inbox
+
+
+def _rename_all(directory: Path, told: socket, size: Size) -> list[float]:
+    """Return from each rename to its being told, in milliseconds."""
+    written = directory / "being-written"
+    latencies = []
+    for number in range(size.files):
+        written.write_bytes(b"x" * 200)
+        time.sleep(PAUSE_SECONDS)
+        name = f"{number}.dat"
+        began = time.monotonic_ns()
+        written.rename(directory / "inbox" / name)
+        latencies.append((_told_at(told, name) - began) / 1e6)
+    return latencies
+
+
+def _told_at(told: socket, name: str) -> int:
+    try:
+        heard, _, instant = told.recv(4096).decode().rpartition(" ")
+    except TimeoutError:
+        raise MeasurementError(f"nobody told of {name}; expected it within 10 s") from None
+    if heard != name:
+        raise MeasurementError(f"told of {heard!r}; expected {name!r}")
+    return int(instant)

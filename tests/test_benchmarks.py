@@ -1,0 +1,186 @@
+"""The benchmarks measure what they say. Never how fast: a time is nothing that a test can hold to."""
+
+from __future__ import annotations
+
+import math
+import socket
+import sqlite3
+import sys
+import threading
+from contextlib import closing
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks import engine_load, machine, report, runs
+from benchmarks.__main__ import main
+from benchmarks.apart import beside
+from benchmarks.bare_asgi import serve
+from benchmarks.bare_loop import STEPS
+from benchmarks.catalogue import BENCHMARKS
+from benchmarks.figures import Figure, MeasurementError, Result, quantile, spell, summarise
+from benchmarks.raw_inotify import tell_arrivals
+from benchmarks.webhook_client import deliver, signed_requests
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RATE = Figure(name="rate", unit="runs/s", at_least=100)
+TIME = Figure(name="time", unit="ms", at_most=2)
+PLAIN = Figure(name="other", unit="×")
+# The kernel is asked for memory, processor time and file events.
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="measured on Linux only")
+
+
+def rounds(figure: Figure, *values: float) -> list[Result]:
+    """Return results of as many rounds as there are values."""
+    return [Result(values={figure: value}) for value in values]
+
+
+def answer_once(server: socket.socket, answer: bytes) -> None:
+    """Answer one request, then close."""
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(65_536)
+        connection.sendall(answer)
+
+
+@LINUX
+@pytest.mark.real_time
+@pytest.mark.parametrize("name", [*BENCHMARKS])
+def test_a_benchmark_works_in_a_tiny_size(name: str) -> None:
+    result = BENCHMARKS[name].measure("tiny")
+    assert result.values
+    assert [f.name for f, value in result.values.items() if not 0 <= value < math.inf] == []
+
+
+@pytest.mark.real_time
+def test_the_engine_that_is_measured_stores_every_step_and_decision(tmp_path: Path) -> None:
+    load = runs.drive_reactor(tmp_path, runs.Size(runs=12, in_flight=4))
+    with closing(sqlite3.connect(tmp_path / "reactor.db")) as connection:
+        steps = connection.execute("SELECT count(*) FROM step").fetchone()[0]
+        verdicts = connection.execute("SELECT DISTINCT decisions ->> '$[0][1]' FROM event")
+        assert verdicts.fetchall() == [("fired",)]
+    assert (len(load.latencies_ms), steps) == (12, 12 * STEPS)
+
+
+@pytest.mark.real_time
+def test_an_engine_that_did_half_of_its_work_is_not_measured(tmp_path: Path) -> None:
+    runs.drive_reactor(tmp_path, runs.Size(runs=2, in_flight=1))
+    with pytest.raises(MeasurementError, match="left 2 runs, 6 steps and 2 decisions; expected 3"):
+        engine_load._check(tmp_path / "reactor.db", 3)
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "503 Busy.*expected 202"),
+        (b"HTTP/1.1 202 Accepted\r\n\r\n", "no Content-Length"),
+        (b"", "closed a connection"),
+    ],
+)
+def test_an_answer_that_is_no_202_ends_the_measurement(answer: bytes, why: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        answering = threading.Thread(target=answer_once, args=(server, answer))
+        answering.start()
+        with pytest.raises(MeasurementError, match=why):
+            deliver(server.getsockname(), "/hook", "secret", requests=1, connections=1)
+        answering.join()
+
+
+@pytest.mark.real_time
+def test_every_request_is_answered_once(tmp_path: Path) -> None:
+    with beside(serve, str(tmp_path)) as address:
+        answers = deliver(tuple(address), "/hook", "secret", requests=10, connections=3)
+    assert len(answers.latencies_ms) == 10
+
+
+def test_each_request_is_a_delivery_of_its_own() -> None:
+    assert len(set(signed_requests("/hook", "secret", 50))) == 50
+
+
+@pytest.mark.real_time
+@LINUX
+def test_a_process_beside_that_ends_at_once_is_an_error(tmp_path: Path) -> None:
+    nowhere = (str(tmp_path / "missing"), str(tmp_path / "socket"))
+    with (
+        pytest.raises(MeasurementError, match="tell_arrivals ended or said nothing"),
+        beside(tell_arrivals, *nowhere),
+    ):
+        pytest.fail("it did not start")
+
+
+def test_the_median_over_rounds_is_held_to_the_goal() -> None:
+    (summary,) = summarise(rounds(RATE, 90, 120, 110))
+    assert (summary.median, summary.low, summary.high) == (110, 90, 120)
+    assert summary.is_reached
+
+
+def test_a_median_below_its_goal_is_missed() -> None:
+    (summary,) = summarise(rounds(RATE, 90, 120, 95))
+    assert not summary.is_reached
+    assert report.cells(summary)[-2:] == ("≥ 100", "MISSED")
+
+
+def test_a_time_above_its_goal_is_missed() -> None:
+    assert TIME.is_reached_by(2)
+    assert not TIME.is_reached_by(2.01)
+
+
+def test_a_figure_without_a_goal_has_no_verdict() -> None:
+    (summary,) = summarise(rounds(PLAIN, 0.5))
+    assert report.cells(summary)[-2:] == ("", "")
+
+
+@pytest.mark.parametrize(("share", "value"), [(0.0, 1), (0.5, 50), (0.99, 99), (1.0, 100)])
+def test_a_quantile_is_a_value_that_was_measured(share: float, value: int) -> None:
+    assert quantile(range(1, 101), share) == value
+
+
+def test_a_quantile_of_nothing_is_an_error() -> None:
+    with pytest.raises(MeasurementError, match="nothing was measured"):
+        quantile([], 0.5)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.123, "0.12"), (12.34, "12.3"), (1234.5, "1,234"), (1e6, "1,000,000")]
+)
+def test_a_number_has_about_three_digits(value: float, text: str) -> None:
+    assert spell(value) == text
+
+
+def test_the_written_results_say_how_they_came_about() -> None:
+    text = report.markdown(
+        {"runs": summarise(rounds(RATE, 120, 130))},
+        machine={"Python": "CPython 3.11"},
+        day=date(2026, 1, 2),
+        command="python -m benchmarks --rounds 2",
+        rounds=2,
+    )
+    assert "on 2026-01-02 with `python -m benchmarks --rounds 2`" in text
+    assert "medians and ranges of 2 rounds" in text
+    assert "| Python | CPython 3.11 |" in text
+    assert "| rate | 125 | 120 – 130 | runs/s | ≥ 100 | reached |" in text
+
+
+def test_the_machine_is_described_without_its_name() -> None:
+    described = " ".join(machine.description().values())
+    assert "cores" in described
+    assert "/" not in described
+
+
+def test_tiny_figures_are_not_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_code:
+        main(["--tiny", "--write"])
+    assert exit_code.value.code == 2
+    assert "leave --write out" in capsys.readouterr().err
+
+
+@pytest.mark.real_time
+def test_only_what_was_named_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--tiny", "--rounds", "1", "--only", "alone"]) == 0
+    shown = capsys.readouterr().out
+    assert BENCHMARKS["alone"].title in shown
+    assert BENCHMARKS["runs"].title not in shown
