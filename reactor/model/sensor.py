@@ -168,9 +168,8 @@ def spell_validation_error(error: ValidationError, names: Sequence[str]) -> str:
         if fault["type"] == "extra_forbidden":
             lines.append(f"unknown option {where!r}{nearest(where, names)}")
         else:
-            lines.append(
-                f"{where}: {fault['msg'].removeprefix('Value error, ')}" if where else fault["msg"]
-            )
+            said = fault["msg"].removeprefix("Value error, ")
+            lines.append(f"{where}: {said}" if where else said)
     return "; ".join(lines)
 
 

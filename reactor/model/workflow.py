@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Never, ParamSpec, TypeVar, cast, overload
 
 from reactor.errors import DefinitionError
 from reactor.model.duration import parse_duration
@@ -62,8 +62,10 @@ class Workflow:
         priority: int = 0,
         pending: int = 10_000,
         largest_result_bytes: int = 1_048_576,
+        **unknown: Never,
     ) -> None:
         self.file, self.line = _caller()
+        _refuse_unknown("Workflow", unknown, Workflow.__init__)
         _check_name(name)
         self.name = name
         self.triggers = _triggers(name, on)
@@ -107,6 +109,7 @@ class Workflow:
         retry: Retry | None = None,
         timeout: str | timedelta | None = None,
         executor: Executor | None = None,
+        **unknown: Never,
     ) -> Any:
         """Make a function a step; the function itself is returned unchanged.
 
@@ -114,6 +117,7 @@ class Workflow:
         that name. `after` names steps to wait for without their result. `timeout` bounds one attempt. `executor`
         is "loop" for `async def` and "thread" for `def` unless it says "process".
         """
+        _refuse_unknown(f"a step of workflow {self.name!r}", unknown, Workflow.step)
         if function is None:
             return lambda given: self._add(given, name, after, retry, timeout, executor)
         return self._add(function, None, (), None, None, None)
@@ -171,6 +175,20 @@ class Workflow:
 
     def __repr__(self) -> str:
         return f"Workflow({self.name!r}, {len(self.steps)} steps)"
+
+
+def _refuse_unknown(
+    what: str, unknown: Mapping[str, object], function: Callable[..., object]
+) -> None:
+    """Raise DefinitionError that names the nearest option of `function`."""
+    if unknown:
+        given = next(iter(unknown))
+        options = [
+            parameter.name
+            for parameter in inspect.signature(function).parameters.values()
+            if parameter.kind is parameter.KEYWORD_ONLY
+        ]
+        raise DefinitionError(f"{what}: unknown option {given!r}{nearest(given, options)}")
 
 
 def _triggers(name: str, on: Sensor | Trigger | Sequence[Sensor | Trigger]) -> tuple[Trigger, ...]:

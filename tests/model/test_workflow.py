@@ -212,3 +212,15 @@ def test_a_context_cannot_be_changed_by_a_step() -> None:
     context = Context(run_id="r", workflow="w", step="s", attempt=1, idempotency_key="k", log=log)
     with pytest.raises(AttributeError):
         context.attempt = 2  # type: ignore[misc]  # what the test is about
+
+
+def test_an_unknown_option_gets_the_nearest_name() -> None:
+    options: Any = {"ownr": "me"}
+    with pytest.raises(DefinitionError, match="unknown option 'ownr'; did you mean 'owner'"):
+        Workflow("w", on=Probe(), **options)
+    flow = Workflow("w", on=Probe())
+    options = {"retries": 3}
+    with pytest.raises(
+        DefinitionError, match="step of workflow 'w': unknown option 'retries'; did"
+    ):
+        flow.step(**options)
