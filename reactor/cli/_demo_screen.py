@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
     from reactor.cli._demo_ledger import FinishedRun, Latencies, Parked
 
 FEWEST_LINES, MOST_LINES = 5, 40
+# The title, blank lines and the frame around what happens.
+CHROME_LINES = 6
 GAP = 3
 IN_HAND = ("pending", "running", "waiting")
 MARKS = {
@@ -83,13 +85,19 @@ class Screen:
         yield Text.assemble(
             ("reactor demo", "bold"), f"  {elapsed:4.1f} s   daemon: ", self.daemon, "\n"
         )
-        tables = Beside(event_table(self.counts), run_table(self.counts))
+        runs = run_table(self.counts)
+        tables: RenderableType = Beside(event_table(self.counts), runs)
+        room = self._room_below(tables, options)
+        if room < FEWEST_LINES:  # what does not fit is cut off below, where the news is
+            tables = runs
+            room = max(FEWEST_LINES, self._room_below(tables, options))
         yield tables
-        # Title, blank lines and the frame take 6; a screen that is full would scroll away.
-        used = len(console.render_lines(tables, options)) + 6
-        room = max(FEWEST_LINES, console.height - used)
         yield Text()
         yield Panel(Group(*[*self._lines][-room:]), title="what happens")
+
+    def _room_below(self, tables: RenderableType, options: ConsoleOptions) -> int:
+        height = len(self._console.render_lines(tables, options))
+        return self._console.height - height - CHROME_LINES
 
     def say(self, line: str) -> None:
         """Show one more line; its first word says who speaks."""

@@ -297,6 +297,7 @@ class Daemon:
 
     def _readings(self, engine: Engine, supervisor: Supervisor) -> Readings:
         lanes = engine.scheduler.lanes
+        lag_records, lag_seconds = supervisor.lags()
         return Readings(
             pending_runs={name: lane.pending for name, lane in lanes.items()},
             running_runs={name: lane.running for name, lane in lanes.items()},
@@ -305,6 +306,8 @@ class Daemon:
                 "bytes": engine.bytes.available,
             },
             sensors_up=supervisor.sensors_up(),
+            lag_records=lag_records,
+            lag_seconds=lag_seconds,
         )
 
     def _write_address_file(self, hooks: Any, admin: Any) -> None:

@@ -16,6 +16,7 @@ from reactor.telemetry.facts import (
     EventRefused,
     OccurrenceSkipped,
     SensorDown,
+    SensorIncident,
     SensorUp,
 )
 
@@ -65,6 +66,8 @@ class SensorIntake:
         self.directory = directory
         self.log = logging.getLogger("reactor.sensor")
         self.trouble: str | None = STARTING
+        self.lag_records: int | None = None
+        self.lag_seconds: float | None = None
         self._engine = engine
         self._routes = routes
         self._changed = changed
@@ -163,6 +166,13 @@ class SensorIntake:
             self.trouble = why
             self._changed()
             self._engine.telemetry.emit(SensorDown(sensor=self.sensor, why=why))
+
+    def lag(self, *, records: int | None = None, seconds: float | None = None) -> None:
+        self.lag_records = records
+        self.lag_seconds = seconds
+
+    def incident(self, reason: str) -> None:
+        self._engine.telemetry.emit(SensorIncident(sensor=self.sensor, reason=reason))
 
     def secret(self, reference: str) -> bytes:
         return read_secret(reference)

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from reactor.clock import from_micros, monotonic
 from reactor.errors import Reject, ResultError, StepError, StoreFullError
-from reactor.model.context import Context
+from reactor.model.context import Context, StepLog
 from reactor.model.graph import downstream
 from reactor.model.ids import spell_id
 from reactor.model.retry import next_attempt_at
@@ -309,7 +309,7 @@ class ActiveRun:
             ) from None
 
     def _context_for(self, step: Step, attempt: int) -> Context:
-        log = logging.LoggerAdapter(
+        log = StepLog(
             _step_log,
             {
                 "workflow": self.graph.name,

@@ -48,6 +48,14 @@ class Supervisor:
         """Return for each sensor whether it watches its source."""
         return {name: intake.trouble is None for name, (_, intake, _) in self._running.items()}
 
+    def lags(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Return how far sensors are behind their sources, those that say so: in records, and in seconds."""
+        intakes = [(name, intake) for name, (_, intake, _) in self._running.items()]
+        return (
+            {name: one.lag_records for name, one in intakes if one.lag_records is not None},
+            {name: one.lag_seconds for name, one in intakes if one.lag_seconds is not None},
+        )
+
     async def next_change(self) -> None:
         """Return when a sensor has said something about itself."""
         self._changed.clear()

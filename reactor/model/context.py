@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import logging
+    from collections.abc import MutableMapping
+
+
+class StepLog(logging.LoggerAdapter[logging.Logger]):
+    """Adds run, step and attempt to each line, beside what the step gives as `extra`.
+
+    The standard adapter drops the latter; from Python 3.13 on it can be told not to.
+    """
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        kwargs["extra"] = {**(kwargs.get("extra") or {}), **(self.extra or {})}
+        return msg, kwargs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,6 +133,14 @@ class Intake(Protocol):
         """Say that the source cannot be watched now, and why; `/readyz` repeats it. May be repeated."""
         ...
 
+    def lag(self, *, records: int | None = None, seconds: float | None = None) -> None:
+        """Say how far the sensor is behind its source, in records, in time or in both. May be repeated."""
+        ...
+
+    def incident(self, reason: str) -> None:
+        """Count something that an operator should see the rate of. `reason` is a short constant."""
+        ...
+
     def secret(self, reference: str) -> bytes:
         """Return the secret behind `env:NAME` or `file:PATH`, read now. Raises SettingsError."""
         ...

@@ -129,6 +129,20 @@ class SensorFailed(Fact):
 
 
 @dataclass(slots=True, kw_only=True)
+class SensorIncident(Fact):
+    """Something happened at a sensor that matters by its rate: a rebalance, a connection built anew."""
+
+    level: ClassVar[int] = logging.INFO
+    message: ClassVar[str] = "sensor incident"
+
+    sensor: str
+    reason: str
+
+    def count(self, metrics: Metrics) -> None:
+        metrics.sensor_incidents.add((self.sensor, self.reason))
+
+
+@dataclass(slots=True, kw_only=True)
 class CreditsExhausted(Fact):
     """A budget is used up: sources are slowed down until it is restored. Once per shortage."""
 

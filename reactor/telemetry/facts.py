@@ -25,6 +25,7 @@ from reactor.telemetry.event_facts import (
     OccurrenceSkipped,
     SensorDown,
     SensorFailed,
+    SensorIncident,
     SensorUp,
 )
 from reactor.telemetry.fact import Fact
@@ -63,6 +64,7 @@ __all__ = [
     "RunStarted",
     "SensorDown",
     "SensorFailed",
+    "SensorIncident",
     "SensorUp",
     "StepFinished",
     "StoreStopped",

@@ -40,6 +40,8 @@ class Readings:
     running_runs: Mapping[str, int] = field(default_factory=dict)
     credits_left: Mapping[str, float] = field(default_factory=dict)
     sensors_up: Mapping[str, bool] = field(default_factory=dict)
+    lag_records: Mapping[str, float] = field(default_factory=dict)
+    lag_seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 class Metrics:
@@ -91,7 +93,15 @@ class Metrics:
                 "reactor_events_refused",
                 "Events refused for want of credit; their source was told to come again.",
                 ("sensor",),
-                limit=60,
+                limit=40,
+            )
+        )
+        self.sensor_incidents = self._add(
+            Counter(
+                "reactor_sensor_incidents",
+                "What happened at sensors that matters by its rate, such as rebalances.",
+                ("sensor", "reason"),
+                limit=40,
             )
         )
         self.requests_shed = self._add(
@@ -115,7 +125,7 @@ class Metrics:
                 "reactor_skipped_occurrences",
                 "Occurrences that were seen and on purpose not fired.",
                 ("sensor", "reason"),
-                limit=100,
+                limit=50,
             )
         )
         self.event_latency = self._add(
@@ -221,6 +231,22 @@ class _EngineGauges(Collector):
             now.sensors_up,
             limit=100,
             merge=min,
+        )
+        yield mirrored_gauge(
+            "reactor_sensor_lag_records",
+            "Records that the source has and the sensor has not handled, where it can tell.",
+            "sensor",
+            now.lag_records,
+            limit=20,
+            merge=sum,
+        )
+        yield mirrored_gauge(
+            "reactor_sensor_lag_seconds",
+            "Age of the oldest record that the sensor has not handled, where it can tell.",
+            "sensor",
+            now.lag_seconds,
+            limit=20,
+            merge=max,
         )
 
 

@@ -72,6 +72,9 @@ class RecordingIntake:
         self.durable_cursor: dict[str, bytes] = {}
         self.state = "starting"
         self.duplicates = 0
+        self.incidents: list[str] = []
+        self.lag_records: int | None = None
+        self.lag_seconds: float | None = None
         self._seen: set[tuple[str, str]] = set()
         self._changed = asyncio.Condition()
         self._credit = asyncio.Event()
@@ -177,6 +180,13 @@ class RecordingIntake:
 
     def down(self, why: str) -> None:
         self._become(f"down: {why}")
+
+    def lag(self, *, records: int | None = None, seconds: float | None = None) -> None:
+        self.lag_records = records
+        self.lag_seconds = seconds
+
+    def incident(self, reason: str) -> None:
+        self.incidents.append(reason)
 
     def secret(self, reference: str) -> bytes:
         scheme, _, name = reference.partition(":")

@@ -559,3 +559,21 @@ async def test_an_event_that_waits_for_credit_goes_by_the_project_that_is_loaded
         (end,) = await h.wait_for_ends(1, "new")
         goes_on.set()
     assert end.outcome == "succeeded"
+
+
+async def test_a_steps_log_lines_tell_the_run_and_keep_the_steps_own_fields(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    flow = Workflow("flow", on=SOURCE)
+
+    @flow.step
+    async def say(event: Event[Any], ctx: Context) -> None:
+        ctx.log.warning("loaded", extra={"rows": 3})
+
+    async with harness(flow, state=tmp_path) as h:
+        await h.fire("s")
+        (end,) = await h.wait_for_ends(1)
+    (record,) = [record for record in caplog.records if record.message == "loaded"]
+    shown = vars(record)
+    assert (shown["rows"], shown["step"], shown["attempt"]) == (3, "say", 1)
+    assert shown["run_id"] == end.run_id

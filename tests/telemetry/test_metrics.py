@@ -20,6 +20,9 @@ FAMILIES = {
     "reactor_events_duplicate": {"sensor"},
     "reactor_events_refused": {"sensor"},
     "reactor_requests_shed": {"reason"},
+    "reactor_sensor_incidents": {"sensor", "reason"},
+    "reactor_sensor_lag_records": {"sensor"},
+    "reactor_sensor_lag_seconds": {"sensor"},
     "reactor_dead_letters": {"sensor", "reason"},
     "reactor_skipped_occurrences": {"sensor", "reason"},
     "reactor_runs": {"workflow", "outcome"},
@@ -44,6 +47,7 @@ def filled(names: list[str]) -> Metrics:
         metrics.events_duplicate.add((name,))
         metrics.events_refused.add((name,))
         metrics.requests_shed.add((name,))
+        metrics.sensor_incidents.add((name, name))
         metrics.dead_letters.add((name, name))
         metrics.skipped_occurrences.add((name, name))
         metrics.runs.add((name, "succeeded"))
@@ -60,6 +64,8 @@ def filled(names: list[str]) -> Metrics:
         running_runs=numbers,
         credits_left=numbers,
         sensors_up=dict.fromkeys(names, True),
+        lag_records=numbers,
+        lag_seconds=numbers,
     )
     metrics.collect_from(lambda: readings)
     return metrics

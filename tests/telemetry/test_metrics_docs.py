@@ -39,6 +39,8 @@ def overfull() -> Metrics:
         running_runs=numbers,
         credits_left=numbers,
         sensors_up=dict.fromkeys(MANY, True),
+        lag_records=numbers,
+        lag_seconds=numbers,
     )
     metrics.collect_from(lambda: readings)
     return metrics
