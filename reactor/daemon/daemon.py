@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 import os
+import shutil
 import signal
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
@@ -37,6 +38,8 @@ from reactor.telemetry.facts import (
     DaemonReady,
     DaemonStarted,
     DaemonStopped,
+    DiskFull,
+    DiskRecovered,
     ProjectReloaded,
     ProjectReloadFailed,
     StoreStopped,
@@ -71,6 +74,7 @@ class Daemon:
         self._end = asyncio.Event()
         self._why = ""
         self._signals = 0
+        self._full_since = 0.0
         self._exit_code = EXIT_OK
         self._reload = asyncio.Event()
         self._step_of_code: dict[CodeType, str] = {}
@@ -83,7 +87,10 @@ class Daemon:
         project = self._load()
         async with AsyncExitStack() as stack:
             store = await SqliteStore.open(
-                self._settings.state, observe=self._observe, stopped=self._store_stopped
+                self._settings.state,
+                observe=self._observe,
+                stopped=self._store_stopped,
+                filled=self._disk_filled,
             )
             stack.push_async_callback(store.close)
             await self._serve(stack, store, project)
@@ -288,6 +295,17 @@ class Daemon:
 
     def _observe(self, seconds: float, size: int) -> None:
         self._telemetry.emit(BatchCommitted(duration_seconds=seconds, size=size))
+
+    def _disk_filled(self, is_full: bool) -> None:
+        state = self._settings.state
+        if is_full:
+            self._full_since = monotonic()
+            with suppress(OSError):
+                free = shutil.disk_usage(state).free
+                self._telemetry.emit(DiskFull(path=str(state), free_bytes=free))
+        else:
+            lasted = timedelta(seconds=monotonic() - self._full_since)
+            self._telemetry.emit(DiskRecovered(path=str(state), lasted=lasted))
 
     def _store_stopped(self, error: StoreStoppedError) -> None:
         self._telemetry.emit(StoreStopped(error=str(error)))

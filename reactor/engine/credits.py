@@ -10,23 +10,37 @@ import asyncio
 import math
 from collections import deque
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from reactor.errors import OverloadedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SHORTEST_RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 600.0
 UNKNOWN_RATE_RETRY_SECONDS = 5.0
 # Weight of the newest interval between two returns in the running mean.
 _SMOOTHING = 0.05
+# A budget is no longer short when no more than this part of it is used.
+_PLENTY = 0.8
 
 
 class Budget:
-    """So many units; `take` waits in line for them. Give back exactly what was taken."""
+    """So many units; `take` waits in line for them. Give back exactly what was taken.
 
-    def __init__(self, name: str, limit: int) -> None:
+    `told` hears once when something had to wait or was refused, and once when a fifth of the limit is free again: a
+    budget at its limit would otherwise be short and not short a thousand times a second.
+    """
+
+    def __init__(
+        self, name: str, limit: int, *, told: Callable[[Budget, bool], None] | None = None
+    ) -> None:
         self.name = name
         self.limit = limit
         self.used = 0
+        self.is_short = False
+        self._told = told
         self._line: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._seconds_per_unit: float | None = None
         self._returned_at: float | None = None
@@ -42,6 +56,7 @@ class Budget:
     def take_nowait(self, amount: int, *, now: float) -> None:
         """Take `amount`, or raise OverloadedError at once. More than the whole limit is let through alone."""
         if self._line or not self._fits(amount):
+            self._become_short(True)
             raise OverloadedError(self.name, self.retry_after(amount, now=now))
         self.used += amount
 
@@ -50,6 +65,7 @@ class Budget:
         if not self._line and self._fits(amount):
             self.used += amount
             return
+        self._become_short(True)
         turn = asyncio.get_running_loop().create_future()
         entry = (amount, turn)
         self._line.append(entry)
@@ -104,3 +120,11 @@ class Budget:
             if not turn.done():
                 self.used += amount
                 turn.set_result(None)
+        if self.is_short and not self._line and self.used <= self.limit * _PLENTY:
+            self._become_short(False)
+
+    def _become_short(self, is_short: bool) -> None:
+        if self.is_short != is_short:
+            self.is_short = is_short
+            if self._told is not None:
+                self._told(self, is_short)

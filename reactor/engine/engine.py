@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
@@ -14,14 +15,15 @@ from reactor.engine.credits import Budget
 from reactor.engine.event_json import decode_event
 from reactor.engine.matching import Listener, listeners_by_sensor
 from reactor.engine.redriving import Redriving
-from reactor.engine.runner import ActiveRun, Tools
+from reactor.engine.runner import ActiveRun
 from reactor.engine.scheduler import WINDOW, Lane, Scheduler
+from reactor.engine.tools import Tools
 from reactor.errors import StoreError, StoreStoppedError
 from reactor.model.event import Event
 from reactor.model.ids import spell_id
 from reactor.model.sensor import Accepted
 from reactor.store.contract import DeadLetterRow, PendingRun
-from reactor.telemetry.facts import RunParked
+from reactor.telemetry.facts import CreditsExhausted, CreditsRestored, RunParked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,9 +64,10 @@ class Engine:
         self.clock = clock
         self.telemetry = telemetry
         self.scheduler = Scheduler(limit=most_running)
-        self.bytes = Budget("bytes in memory", most_bytes)
+        self.bytes = Budget("bytes in memory", most_bytes, told=self._tell_of_credit)
         self.credits: dict[str, Budget] = {}
         self.moved_at = monotonic()
+        self._short_since: dict[str, float] = {}
         self._tools = Tools(store, executors, telemetry, clock)
         self._data_types: dict[str, TypeAdapter[Any]] = {}
         self._acceptance = Acceptance(
@@ -98,7 +101,9 @@ class Engine:
         for graph in graphs:
             budget = self.credits.get(graph.name)
             if budget is None:
-                self.credits[graph.name] = Budget(graph.name, graph.pending)
+                self.credits[graph.name] = Budget(
+                    graph.name, graph.pending, told=self._tell_of_credit
+                )
             else:
                 budget.resize(graph.pending)
         for name in self.credits.keys() - {graph.name for graph in graphs}:
@@ -254,6 +259,17 @@ class Engine:
             if not self._active:
                 self._idle.set()
             self.kick()
+
+    def _tell_of_credit(self, budget: Budget, is_short: bool) -> None:
+        kind = "bytes" if budget is self.bytes else "runs"
+        workflow = None if budget is self.bytes else budget.name
+        now = monotonic()
+        if is_short:
+            self._short_since[budget.name] = now
+            self.telemetry.emit(CreditsExhausted(kind=kind, workflow=workflow, limit=budget.limit))
+        else:
+            lasted = timedelta(seconds=now - self._short_since.pop(budget.name, now))
+            self.telemetry.emit(CreditsRestored(kind=kind, workflow=workflow, lasted=lasted))
 
     def _spawn(self, coroutine: Any) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(coroutine, name=coroutine.__name__)

@@ -18,44 +18,19 @@ from reactor.model.ids import spell_id
 from reactor.model.retry import next_attempt_at
 from reactor.model.trigger import spell_error
 from reactor.store.contract import AttemptRow, RunEnd, StepRow
-from reactor.telemetry.facts import RunFinished, RunStarted, StepFinished
+from reactor.telemetry.facts import RunFinished, RunStarted, StepFinished, ThreadAbandoned
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
-    from reactor.clock import Clock
-    from reactor.engine.executors import Executors
+    from reactor.engine.tools import Tools
     from reactor.model.event import Event
     from reactor.model.graph import Graph, Step
-    from reactor.store.contract import RunOutcome, StepOutcome, Store
-    from reactor.telemetry import Telemetry
+    from reactor.store.contract import RunOutcome, StepOutcome
 
-FULL_DISK_RETRY_SECONDS = 0.5
 LONGEST_ERROR = 4000
 
 _step_log = logging.getLogger("reactor.step")
-
-
-class Tools:
-    """What every run shares."""
-
-    __slots__ = ("clock", "executors", "store", "telemetry")
-
-    def __init__(
-        self, store: Store, executors: Executors, telemetry: Telemetry, clock: Clock
-    ) -> None:
-        self.store = store
-        self.executors = executors
-        self.telemetry = telemetry
-        self.clock = clock
-
-    async def durably(self, write: Callable[[], Awaitable[None]]) -> None:
-        """Make a write that must not be given up: while the disk is full, try again."""
-        while True:
-            try:
-                return await write()
-            except StoreFullError:
-                await asyncio.sleep(FULL_DISK_RETRY_SECONDS)
 
 
 class ActiveRun:
@@ -260,6 +235,10 @@ class ActiveRun:
         except TimeoutError as error:
             if scope is None or not scope.expired():
                 return "failed", _spell_failure(step, error), None, None, False
+            if step.executor == "thread":
+                self._tools.telemetry.emit(
+                    ThreadAbandoned(workflow=self.graph.name, step=step.name, run_id=self._spelled)
+                )
             over = self._is_over_deadline()
             what = (
                 f"the run's timeout of {self.graph.timeout}"

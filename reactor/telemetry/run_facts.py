@@ -110,10 +110,7 @@ class StepFinished(Fact):
 
 @dataclass(slots=True, kw_only=True)
 class ThreadAbandoned(Fact):
-    """A plain `def` step outlived its timeout. Its thread cannot be stopped and goes on by itself.
-
-    `abandoned` is how many such threads there are now.
-    """
+    """A plain `def` step outlived its timeout. Its thread cannot be stopped and goes on by itself."""
 
     level: ClassVar[int] = logging.WARNING
     message: ClassVar[str] = "step thread abandoned"
@@ -121,4 +118,3 @@ class ThreadAbandoned(Fact):
     workflow: str
     step: str
     run_id: str
-    abandoned: int

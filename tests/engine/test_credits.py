@@ -243,3 +243,19 @@ def test_the_answer_is_whole_seconds_within_its_bounds(
     seconds = budget.retry_after(amount, now=now + pause).total_seconds()
     assert SHORTEST_RETRY_SECONDS <= seconds <= LONGEST_RETRY_SECONDS
     assert seconds == int(seconds)
+
+
+async def test_a_shortage_is_told_once_and_its_end_when_there_is_plenty() -> None:
+    told: list[bool] = []
+    budget = Budget("rates", 10, told=lambda _, is_short: told.append(is_short))
+    for _ in range(10):
+        budget.take_nowait(1, now=0.0)
+    for _ in range(3):
+        with pytest.raises(OverloadedError):
+            budget.take_nowait(1, now=0.0)
+    assert told == [True]
+    budget.give(1, now=1.0)
+    budget.take_nowait(1, now=1.0)
+    assert told == [True]
+    budget.give(2, now=2.0)
+    assert told == [True, False]

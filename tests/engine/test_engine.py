@@ -15,7 +15,13 @@ from reactor import Context, Event, Reject, Retry, Workflow
 from reactor.api import OverloadedError, Sensor
 from reactor.model.graph import compile_workflow
 from reactor.store.sqlite import SqliteStore
-from reactor.telemetry.facts import EventDeadLettered, RunStarted, StepFinished
+from reactor.telemetry.facts import (
+    EventDeadLettered,
+    RunStarted,
+    StepFinished,
+    ThreadAbandoned,
+)
+from reactor.testing import VirtualTimeLoop
 from reactor.testing.harness import Harness, harness
 
 pytestmark = pytest.mark.virtual_time
@@ -577,3 +583,25 @@ async def test_a_steps_log_lines_tell_the_run_and_keep_the_steps_own_fields(
     shown = vars(record)
     assert (shown["rows"], shown["step"], shown["attempt"]) == (3, "say", 1)
     assert shown["run_id"] == end.run_id
+
+
+async def test_a_thread_that_outlives_its_timeout_is_told_of(tmp_path: Path) -> None:
+    flow = Workflow("flow", on=SOURCE)
+    goes_on = threading.Event()
+
+    @flow.step(timeout="1s")
+    def stare(event: Event[Any]) -> None:
+        goes_on.wait(20)
+
+    async with harness(flow, state=tmp_path) as h:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualTimeLoop)
+        await h.fire("s")
+        await h.wait_until(lambda: any(isinstance(fact, RunStarted) for fact in h.facts))
+        # The thread holds virtual time still, which is not what is tested here.
+        loop.call_later(0, loop.jump, 1.0)
+        (end,) = await h.wait_for_ends(1)
+        goes_on.set()
+    assert end.outcome == "failed"
+    (told,) = [fact for fact in h.facts if isinstance(fact, ThreadAbandoned)]
+    assert told.step == "stare"

@@ -137,7 +137,8 @@ async def test_a_full_disk_refuses_writes_and_recovers(
         return connections[0]
 
     monkeypatch.setattr("reactor.store.sqlite.store.open_for_writing", open_and_keep)
-    store = await SqliteStore.open(tmp_path)
+    told: list[bool] = []
+    store = await SqliteStore.open(tmp_path, filled=told.append)
     pages = connections[0].execute("PRAGMA page_count").fetchone()[0]
     connections[0].execute(f"PRAGMA max_page_count = {pages + 2}")
     big = event_row(1)
@@ -148,6 +149,7 @@ async def test_a_full_disk_refuses_writes_and_recovers(
     connections[0].execute("PRAGMA max_page_count = 1000000")
     assert await store.accept([Offer(big, [])], "s", {}) == [True]
     assert not store.statistics().is_full
+    assert told == [True, False]
     await store.close()
 
 

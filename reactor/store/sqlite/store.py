@@ -55,6 +55,10 @@ def _ignore_stop(error: StoreStoppedError) -> None:
     """Nobody asked to be told; every later write raises it."""
 
 
+def _ignore_space(is_full: bool) -> None:
+    """Take no note of the disk being full or not."""
+
+
 class SqliteStore:
     """Use `await SqliteStore.open(directory)`. One per directory and process; others get StateInUseError."""
 
@@ -72,11 +76,13 @@ class SqliteStore:
         *,
         observe: Callable[[float, int], None] = _ignore_commit,
         stopped: Callable[[StoreStoppedError], None] = _ignore_stop,
+        filled: Callable[[bool], None] = _ignore_space,
     ) -> SqliteStore:
         """Open, creating and migrating where needed.
 
-        `observe` is told the seconds and size of every commit; `stopped` is told once when a storage error ends all
-        writing. Raises StateInUseError, SchemaError, SettingsError or StoreFullError.
+        `observe` is told the seconds and size of every commit; `stopped` once, when a storage error ends all writing;
+        `filled` when the disk is full, and when it takes writes again. Raises StateInUseError, SchemaError,
+        SettingsError or StoreFullError.
         """
         prepare_directory(directory)
         lock = StateLock(directory)
@@ -87,6 +93,7 @@ class SqliteStore:
             BatchApplier(),
             observe=observe,
             stopped=stopped,
+            filled=filled,
         )
         try:
             await writer.open()

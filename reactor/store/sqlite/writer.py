@@ -59,7 +59,9 @@ class Writer:
         *,
         observe: Callable[[float, int], None],
         stopped: Callable[[StoreStoppedError], None],
+        filled: Callable[[bool], None],
     ) -> None:
+        self._filled = filled
         self._open = open_connection
         self._journal = journal
         self._checkpoint_at_bytes = CHECKPOINT_BYTES
@@ -157,13 +159,13 @@ class Writer:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-        self.is_full = False
         self.commits += 1
+        self._become_full(False)
 
     def _fail(self, connection: sqlite3.Connection, batch: list[Write], error: Exception) -> None:
         failure: ReactorError = as_store_error(error)
         if isinstance(failure, StoreFullError):
-            self.is_full = True
+            self._become_full(True)
         elif isinstance(error, sqlite3.Error):
             # After a failed write or fsync the kernel may have dropped the pages: nothing read back can be trusted.
             self.failure = StoreStoppedError(
@@ -176,6 +178,11 @@ class Writer:
             write.error = failure
         if connection.in_transaction:
             connection.rollback()
+
+    def _become_full(self, is_full: bool) -> None:
+        if self.is_full != is_full:
+            self.is_full = is_full
+            self._call(self._filled, is_full)
 
     def _checkpoint(self, connection: sqlite3.Connection, batch: Sequence[Write]) -> None:
         # A look at the file costs as much as a small commit: it waits for the interpreter lock.

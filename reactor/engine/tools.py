@@ -1,0 +1,40 @@
+"""What every run shares, and how a write is made that must not be given up."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from reactor.errors import StoreFullError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from reactor.clock import Clock
+    from reactor.engine.executors import Executors
+    from reactor.store.contract import Store
+    from reactor.telemetry import Telemetry
+
+FULL_DISK_RETRY_SECONDS = 0.5
+
+
+class Tools:
+    """What every run shares."""
+
+    __slots__ = ("clock", "executors", "store", "telemetry")
+
+    def __init__(
+        self, store: Store, executors: Executors, telemetry: Telemetry, clock: Clock
+    ) -> None:
+        self.store = store
+        self.executors = executors
+        self.telemetry = telemetry
+        self.clock = clock
+
+    async def durably(self, write: Callable[[], Awaitable[None]]) -> None:
+        """Make a write that must not be given up: while the disk is full, try again."""
+        while True:
+            try:
+                return await write()
+            except StoreFullError:
+                await asyncio.sleep(FULL_DISK_RETRY_SECONDS)
