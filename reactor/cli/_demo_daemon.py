@@ -38,8 +38,7 @@ async def wait_until(condition: Callable[[], bool], *, what: str, within_seconds
     """Return once `condition` holds; it is called in a thread, for it reads. Raises DemoError."""
     try:
         async with asyncio.timeout(within_seconds):
-            # What is waited for happens in another process: nothing here could set an event.
-            while not await asyncio.to_thread(condition):  # noqa: ASYNC110
+            while not await asyncio.to_thread(condition):  # noqa: ASYNC110  # another process sets no event here
                 await asyncio.sleep(POLL_SECONDS)
     except TimeoutError:
         raise DemoError(f"waited {within_seconds:g} s in vain for this: {what}") from None

@@ -13,9 +13,11 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from reactor.errors import SettingsError
-from reactor.model.duration import Duration
+from reactor.model.duration import Duration, spell_duration
 from reactor.model.sensor import nearest, spell_validation_error
 
+# Senders of webhooks repeat a delivery for days.
+SHORTEST_RETENTION = timedelta(days=7)
 SETTINGS_FILE = "reactor.toml"
 PREFIX = "REACTOR_"
 # Read by the test suite; and set by Kubernetes in every pod beside a Service named reactor.
@@ -81,6 +83,16 @@ class Settings(BaseSettings):
         if isinstance(value, bool):
             raise ValueError("must be a whole number")
         return value
+
+    @field_validator("retention")
+    @classmethod
+    def _covers_repetitions(cls, retention: timedelta) -> timedelta:
+        if retention < SHORTEST_RETENTION:
+            raise ValueError(
+                f'must be "{spell_duration(SHORTEST_RETENTION)}" or longer: for so long a repeated delivery '
+                "must be recognised by the event that is kept"
+            )
+        return retention
 
     @field_validator("hooks", "admin")
     @classmethod

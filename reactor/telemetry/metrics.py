@@ -53,6 +53,7 @@ class Metrics:
     def __init__(self, *, release: str | None = None) -> None:
         self.registry = CollectorRegistry()
         self._declare_events()
+        self._declare_edges()
         self._declare_runs()
         self._declare_daemon()
         self._gauges = self._add(_EngineGauges())
@@ -96,22 +97,6 @@ class Metrics:
                 limit=40,
             )
         )
-        self.sensor_incidents = self._add(
-            Counter(
-                "reactor_sensor_incidents",
-                "What happened at sensors that matters by its rate, such as rebalances.",
-                ("sensor", "reason"),
-                limit=40,
-            )
-        )
-        self.requests_shed = self._add(
-            Counter(
-                "reactor_requests_shed",
-                "HTTP requests that became no event: cut off, or refused.",
-                ("reason",),
-                limit=20,
-            )
-        )
         self.dead_letters = self._add(
             Counter(
                 "reactor_dead_letters",
@@ -136,6 +121,24 @@ class Metrics:
                 bounds=_LATENCY,
                 limit=len(STAGES) + 2,
                 closed={"stage": STAGES},
+            )
+        )
+
+    def _declare_edges(self) -> None:
+        self.sensor_incidents = self._add(
+            Counter(
+                "reactor_sensor_incidents",
+                "What happened at sensors that matters by its rate, such as rebalances.",
+                ("sensor", "reason"),
+                limit=40,
+            )
+        )
+        self.requests_shed = self._add(
+            Counter(
+                "reactor_requests_shed",
+                "HTTP requests that became no event: cut off, or refused.",
+                ("reason",),
+                limit=20,
             )
         )
 

@@ -264,3 +264,9 @@ def test_the_document_names_the_flags_that_there_are() -> None:
         if parameter.name in NAMES
     }
     assert {name: flag for name, (_, flag, _) in documented().items() if flag} == flags
+
+
+def test_a_retention_too_short_to_recognise_repetitions_is_refused() -> None:
+    write('retention = "6d"')
+    with pytest.raises(SettingsError, match='retention: must be "7d" or longer'):
+        load_settings({})
