@@ -156,6 +156,8 @@ def _print_not_accepted(out: Console, found: Explanation) -> None:
 def _why(verdict: str, clause: str, actual: str) -> str:
     if verdict == "fired":
         return f"run {clause}" + (f"  key {actual}" if actual else "")
+    if verdict == "gathered":
+        return f"waits for, or went with, a {clause}"
     if verdict == "refused":
         return f"{clause}, but {actual}"
     return f"{clause} raised {actual}"
@@ -194,6 +196,8 @@ def _decision_document(decision: Decision) -> dict[str, Any]:
     workflow, verdict, clause, actual = decision
     if verdict == "fired":
         return {"workflow": workflow, "verdict": verdict, "run": clause, "key": actual or None}
+    if verdict == "gathered":
+        return {"workflow": workflow, "verdict": verdict, "clause": clause}
     found = "actual" if verdict == "refused" else "error"
     return {"workflow": workflow, "verdict": verdict, "clause": clause, found: actual}
 

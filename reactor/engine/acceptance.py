@@ -11,7 +11,7 @@ from reactor.engine.event_json import encode
 from reactor.engine.matching import Listener, match, spell_decisions
 from reactor.errors import StoreStoppedError
 from reactor.model.sensor import Accepted
-from reactor.model.trigger import Failed, Fired
+from reactor.model.trigger import Failed, Fired, Gathered
 from reactor.store.contract import DeadLetterRow, EventRow, Offer, PendingRun, RunRow
 from reactor.telemetry.facts import EventAccepted, EventDeadLettered
 
@@ -73,6 +73,10 @@ class Starter(Protocol):
         """Begin a run whose row is durable and running."""
         ...
 
+    def gathered(self, workflow: str, seq: int) -> None:
+        """Count a durable event towards the next batch of a workflow."""
+        ...
+
     def kick(self) -> None:
         """Start what else may start now."""
         ...
@@ -131,7 +135,8 @@ class Acceptance:
         wanted: dict[str, int] = {}
         for _, _, decisions in offers:
             for listener, decision in decisions:
-                if isinstance(decision, Fired):
+                # A gathered event needs no place of its own; the credit is taken to wait for, and given back at once.
+                if isinstance(decision, Fired | Gathered):
                     wanted[listener.graph.name] = wanted.get(listener.graph.name, 0) + 1
         amounts = [(self._credit[name], count) for name, count in sorted(wanted.items())]
         amounts.append((self._memory, sum(len(raw) for _, raw, _ in offers)))
@@ -216,7 +221,7 @@ class Acceptance:
         self._memory.give(commit.taken[-1][1], now=now)
         durable_at = self._clock.now()
         answers = []
-        for (event, raw, _), offer, places, is_new in zip(
+        for (event, raw, decisions), offer, places, is_new in zip(
             commit.offers, commit.rows, commit.placed, new, strict=True
         ):
             self.settle(places, is_durable=is_new)
@@ -227,6 +232,11 @@ class Acceptance:
                 elif place.starts:
                     self._credit[place.row.workflow].give(1, now=now)
                     self._starter.begin(place, event, raw)
+            for listener, decision in decisions:
+                if isinstance(decision, Gathered):
+                    self._credit[listener.graph.name].give(1, now=now)
+                    if is_new:
+                        self._starter.gathered(listener.graph.name, offer.event.seq)
             answers.append(Accepted(event_id=event.id, duplicate=not is_new))
         self._starter.kick()
         return answers

@@ -13,6 +13,7 @@ from reactor.clock import monotonic
 from reactor.engine.acceptance import Acceptance
 from reactor.engine.credits import Budget
 from reactor.engine.event_json import decode_event
+from reactor.engine.gathering import Gathering
 from reactor.engine.matching import Listener, listeners_by_sensor
 from reactor.engine.redriving import Redriving
 from reactor.engine.runner import ActiveRun
@@ -79,9 +80,8 @@ class Engine:
             memory=self.bytes,
             starter=self,
         )
-        self._redriving = Redriving(
-            store, self._acceptance, self._data_types, clock, self._line_up_redriven
-        )
+        self._redriving = Redriving(store, self._acceptance, self._data_types, clock, self._line_up)
+        self._gathering = Gathering(self._tools, clock, self._spawn, self._line_up)
         self._active: dict[int, tuple[ActiveRun, asyncio.Task[None]]] = {}
         self._helpers: set[asyncio.Task[Any]] = set()
         self._idle = asyncio.Event()
@@ -94,6 +94,7 @@ class Engine:
     def define(self, graphs: Sequence[Graph], sensors: Mapping[str, Sensor]) -> None:
         """Set what is listened to; runs in flight go on with the definition they began with."""
         self.scheduler.define(graphs)
+        self._gathering.define(graphs)
         self._acceptance.listeners = listeners_by_sensor(graphs)
         self._data_types.update(
             {name: TypeAdapter(sensor.data_type) for name, sensor in sensors.items()}
@@ -128,7 +129,8 @@ class Engine:
         await self.take_over_pending()
 
     async def take_over_pending(self) -> None:
-        """Learn how many runs wait, and begin to start them."""
+        """Learn how many runs and gathered events wait, and begin to start them."""
+        await self._gathering.recover()
         for workflow, count in (await self.store.pending_counts()).items():
             lane = self.scheduler.lanes.get(workflow)
             if lane is None:
@@ -153,7 +155,11 @@ class Engine:
         """Accept a dead letter again; return None, or why that is not possible."""
         return await self._redriving.redrive(letter, sensor)
 
-    def _line_up_redriven(self, workflow: str) -> None:
+    def gathered(self, workflow: str, seq: int) -> None:
+        """Count a durable event towards the next batch of a workflow."""
+        self._gathering.add(workflow, seq)
+
+    def _line_up(self, workflow: str) -> None:
         lane = self.scheduler.lanes.get(workflow)
         if lane is not None:
             lane.pending += 1
@@ -233,6 +239,9 @@ class Engine:
             key=run.key,
             event=decode_event(run.event, self._data_types.get(run.event.sensor)),
             event_json=run.event.data,
+            batch=[
+                (decode_event(row, self._data_types.get(row.sensor)), row.data) for row in run.batch
+            ],
             created_at=run.created_at,
             started_at=run.started_at or run.created_at,
             steps=run.steps,
@@ -280,6 +289,7 @@ class Engine:
     async def drain(self, grace_seconds: float) -> int:
         """Start nothing more, let what runs finish for so long, and put the rest back; return how many were."""
         self.scheduler.is_draining = True
+        self._gathering.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(grace_seconds):
                 while under_way := self._helpers | self._acceptance.writes:

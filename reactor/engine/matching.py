@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from reactor.model.ids import spell_id
-from reactor.model.trigger import Failed, Fired, Refused, decide
+from reactor.model.trigger import Failed, Fired, Gathered, Refused, decide
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,7 @@ def match(listener: Listener, event: Event[Any]) -> Decision:
     if len(listener.triggers) == 1:
         return decide(listener.triggers[0], event, key_of=listener.graph.key)
     decisions = [decide(trigger, event, key_of=listener.graph.key) for trigger in listener.triggers]
-    for kind in (Fired, Failed):
+    for kind in (Fired, Gathered, Failed):
         for decision in decisions:
             if isinstance(decision, kind):
                 return decision
@@ -57,6 +57,8 @@ def spell_decisions(decisions: Sequence[tuple[str, Decision, int | None]]) -> st
         match decision:
             case Fired():
                 rows.append([workflow, "fired", spell_id(run or 0), decision.key or ""])
+            case Gathered(batch):
+                rows.append([workflow, "gathered", batch.describe(), ""])
             case Refused(clause, actual):
                 rows.append([workflow, "refused", clause, actual])
             case Failed(clause, error):

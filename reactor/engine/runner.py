@@ -49,15 +49,17 @@ class ActiveRun:
         started_at: int,
         steps: Sequence[StepRow] = (),
         attempts: Sequence[AttemptRow] = (),
+        batch: Sequence[tuple[Event[Any], bytes]] = (),
     ) -> None:
         self.id = run
         self.key = key
         self.graph = graph
         self.is_finished = False
-        self.size_bytes = len(event_json)
+        self.size_bytes = sum(len(raw) for _, raw in batch) or len(event_json)
         self._tools = tools
         self._event = event
         self._event_json = event_json
+        self._batch = batch
         self._created_at = created_at
         self._started_at = started_at
         self._spelled = spell_id(run)
@@ -270,22 +272,14 @@ class ActiveRun:
         arguments: dict[str, Any] = {}
         for name in step.arguments:
             if name == "event":
-                arguments[name] = self._event_for(step)
+                arguments[name] = _event_for(step, self._event, self._event_json)
+            elif name == "events":
+                arguments[name] = [_event_for(step, event, raw) for event, raw in self._batch]
             elif name == "ctx":
                 arguments[name] = self._context_for(step, attempt)
             else:
                 arguments[name] = self._values[name]
         return arguments
-
-    def _event_for(self, step: Step) -> Event[Any]:
-        if step.event_data is None:
-            return self._event
-        try:
-            return replace(self._event, data=step.event_data.validate_json(self._event_json))
-        except ValidationError as error:
-            raise ResultError(
-                f"the event's data does not fit the annotation of step {step.name!r}: {error.errors()[0]['msg']}"
-            ) from None
 
     def _context_for(self, step: Step, attempt: int) -> Context:
         log = StepLog(
@@ -381,6 +375,18 @@ class ActiveRun:
                 error=end.error,
             )
         )
+
+
+def _event_for(step: Step, event: Event[Any], raw: bytes) -> Event[Any]:
+    """Return the event with its data as the step's annotation wants them."""
+    if step.event_data is None:
+        return event
+    try:
+        return replace(event, data=step.event_data.validate_json(raw))
+    except ValidationError as error:
+        raise ResultError(
+            f"the event's data does not fit the annotation of step {step.name!r}: {error.errors()[0]['msg']}"
+        ) from None
 
 
 def _spell_failure(step: Step, error: BaseException) -> str:

@@ -7,6 +7,7 @@ import heapq
 import inspect
 import types
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from reactor.model.retry import Retry
-    from reactor.model.trigger import KeyOf, Trigger
+    from reactor.model.trigger import Batch, KeyOf, Trigger
     from reactor.model.workflow import Executor, StepDefinition, Workflow
 
-GIVEN = ("event", "ctx")
+GIVEN = ("event", "events", "ctx")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,7 @@ class Graph:
     description: str
     concurrency: int
     key: KeyOf | None
+    batch: Batch | None
     timeout: timedelta | None
     priority: int
     pending: int
@@ -100,6 +102,7 @@ def compile_workflow(workflow: Workflow) -> tuple[Graph | None, list[Fault]]:
         if step is not None:
             steps[step.name] = step
     faults += _annotation_faults(steps)
+    faults += _batch_faults(workflow)
     order, cycles = _order(workflow)
     faults += cycles
     if faults:
@@ -134,6 +137,7 @@ def _graph(workflow: Workflow, steps: list[Step]) -> Graph:
         description=workflow.description,
         concurrency=workflow.concurrency,
         key=workflow.key,
+        batch=workflow.triggers[0].batch_of,
         timeout=workflow.timeout,
         priority=workflow.priority,
         pending=workflow.pending,
@@ -187,7 +191,7 @@ def _compile_step(
             faults.append(
                 _fault(
                     definition,
-                    f"{where}: parameter {parameter.name!r} is neither a step, nor 'event' or 'ctx'{hint}",
+                    f"{where}: parameter {parameter.name!r} is neither a step, nor 'event', 'events' or 'ctx'{hint}",
                 )
             )
     faults += [
@@ -205,7 +209,7 @@ def _compile_step(
     result, event_data = None, None
     try:
         result = ResultType(hints.get("return", Any), largest_bytes=workflow.largest_result_bytes)
-        event_data = _event_data(hints.get("event"))
+        event_data = _event_data(hints.get("event", hints.get("events")))
     except Exception as error:  # noqa: BLE001  # a type may bring a schema of its own, and that any code
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         faults.append(
@@ -234,9 +238,36 @@ def _compile_step(
 
 def _event_data(annotation: Any) -> TypeAdapter[Any] | None:
     """Return how to read the data of an `Event[T]` parameter; None for a bare `Event`, whose sensor knows."""
+    if typing.get_origin(annotation) in (list, Sequence):
+        annotation = typing.get_args(annotation)[0]
     if typing.get_origin(annotation) is Event:
         return TypeAdapter(typing.get_args(annotation)[0])
     return None
+
+
+def _batch_faults(workflow: Workflow) -> list[Fault]:
+    """Return what does not go together with batches: one workflow takes single events, or batches of one kind."""
+    batch = workflow.triggers[0].batch_of
+    where = f"workflow {workflow.name!r}"
+    messages = []
+    if any(trigger.batch_of != batch for trigger in workflow.triggers):
+        messages.append(f"{where}: all of its triggers gather the same batch, or none does")
+    if batch and (workflow.key or any(trigger.key_of for trigger in workflow.triggers)):
+        messages.append(f"{where}: a batch has no key; its events are of many")
+    faults = [Fault(file=workflow.file, line=workflow.line, message=text) for text in messages]
+    wrong, right = ("event", "events") if batch else ("events", "event")
+    for step in workflow.steps:
+        names = inspect.signature(step.function).parameters
+        if wrong in names:
+            gathers = "gathers batches" if batch else "has no batch()"
+            message = (
+                f"step {step.name!r}: {where} {gathers}, so its steps take {right!r}, not {wrong!r}"
+            )
+            faults.append(_fault(step, message))
+        elif batch and right in names and step.executor == "process":
+            message = f'step {step.name!r}: executor="process" does not take {right!r}; read them in a step before'
+            faults.append(_fault(step, message))
+    return faults
 
 
 def _annotation_faults(steps: dict[str, Step]) -> list[Fault]:

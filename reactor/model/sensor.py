@@ -239,6 +239,10 @@ class Sensor(BaseModel):
         """Run events of one key in order, one at a time; a dotted path such as "data.customer", or a function."""
         return self._trigger().key(key)
 
+    def batch(self, size: int, *, within: str | timedelta) -> Trigger:
+        """Start one run for up to `size` events; see `Trigger.batch`."""
+        return self._trigger().batch(size, within=within)
+
     def _trigger(self) -> Trigger:
         from reactor.model.trigger import (
             Trigger,  # a Trigger holds Sensors: the one loop in the model

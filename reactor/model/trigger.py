@@ -7,10 +7,12 @@ import inspect
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from reactor.errors import DefinitionError
+from reactor.model.duration import parse_duration, spell_duration
 
 if TYPE_CHECKING:
     from reactor.model.event import Event
@@ -21,6 +23,8 @@ KeyOf = str | Callable[["Event[Any]"], object]
 
 LONGEST_ACTUAL = 200
 LONGEST_KEY = 512
+MOST_IN_BATCH = 10_000
+LONGEST_WITHIN = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +37,25 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class Batch:
+    """One run for up to `size` events, begun at the latest `within` after the first of them was accepted."""
+
+    size: int
+    within: timedelta
+
+    def describe(self) -> str:
+        """Return the batch as a person would say it."""
+        return f"batch of {self.size} within {spell_duration(self.within)}"
+
+
+@dataclass(frozen=True, slots=True)
 class Trigger:
     """One sensor and what must hold for its events."""
 
     sensor: Sensor
     conditions: tuple[Condition, ...] = ()
     key_of: KeyOf | None = None
+    batch_of: Batch | None = None
 
     def where(self, predicate: Predicate) -> Trigger:
         """Fire only for events for which `predicate(event)` is true; several are all required."""
@@ -55,11 +72,19 @@ class Trigger:
         check_key(key, f"{self.sensor.sensor_name}: key()")
         return replace(self, key_of=key)
 
+    def batch(self, size: int, *, within: str | timedelta) -> Trigger:
+        """Start one run for up to `size` events, which its steps take as `events`, in the order of acceptance.
+
+        A batch that is not full begins `within` the first of its events; a restart in between changes nothing.
+        """
+        return replace(self, batch_of=_batch(size, within, f"{self.sensor.sensor_name}: batch()"))
+
     def describe(self) -> str:
         """Return the trigger as a person would say it."""
         clauses = "".join(f" where {condition.text}" for condition in self.conditions)
         key = f" key {spell_key(self.key_of)}" if self.key_of is not None else ""
-        return f"{self.sensor.sensor_name}{clauses}{key}"
+        batch = f" {self.batch_of.describe()}" if self.batch_of is not None else ""
+        return f"{self.sensor.sensor_name}{clauses}{key}{batch}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +110,14 @@ class Failed:
     error: str
 
 
-Decision = Fired | Refused | Failed
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """The event waits for a run of its batch."""
+
+    batch: Batch
+
+
+Decision = Fired | Gathered | Refused | Failed
 
 
 def decide(trigger: Trigger, event: Event[Any], *, key_of: KeyOf | None = None) -> Decision:
@@ -98,6 +130,8 @@ def decide(trigger: Trigger, event: Event[Any], *, key_of: KeyOf | None = None) 
         except Exception as error:  # noqa: BLE001  # a predicate is the author's code
             return Failed(f"where {condition.text}", spell_error(error))
         return Refused(f"where {condition.text}", actual_values(condition.paths, event, holds))
+    if trigger.batch_of is not None:
+        return Gathered(trigger.batch_of)
     key_of = trigger.key_of if trigger.key_of is not None else key_of
     if key_of is None:
         return Fired(None)
@@ -164,6 +198,22 @@ def check_key(key: object, where: str) -> None:
             f'{where} takes a dotted path such as "data.customer" or a plain function of the event, '
             f"not {key!r}"
         )
+
+
+def _batch(size: object, within: str | timedelta, where: str) -> Batch:
+    if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= MOST_IN_BATCH:
+        raise DefinitionError(
+            f"{where} takes a size from 1 to {MOST_IN_BATCH:,}, such as 500, not {size!r}"
+        )
+    try:
+        duration = parse_duration(within)
+    except ValueError as error:
+        raise DefinitionError(f"{where}: within: {error}") from None
+    if not timedelta(0) < duration <= LONGEST_WITHIN:
+        raise DefinitionError(
+            f'{where}: within is longer than zero and at most {spell_duration(LONGEST_WITHIN)}, such as "1s"'
+        )
+    return Batch(size, duration)
 
 
 def _is_plain_function(given: object) -> bool:

@@ -42,6 +42,27 @@ class RunRow:
     started_at: int | None
 
 
+@dataclass(slots=True)
+class BatchRow:
+    """A run of many events: those gathered for the workflow from `first` to `last`, both sequence numbers of events."""
+
+    id: int
+    workflow: str
+    first: int
+    last: int
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenBatch:
+    """Events that were gathered and have no run yet. `oldest_at` is when the first of them was accepted."""
+
+    count: int
+    first: int
+    last: int
+    oldest_at: int
+
+
 @dataclass(slots=True, kw_only=True)
 class DeadLetterRow:
     """Something parked for a human, with its raw bytes."""
@@ -120,6 +141,7 @@ class StoredRun:
     event: EventRow
     steps: Sequence[StepRow]
     attempts: Sequence[AttemptRow]
+    batch: Sequence[EventRow] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +189,19 @@ class Store(Protocol):
 
     async def start_runs(self, runs: Sequence[int], at: int) -> None:
         """Pending or waiting runs become running; `started_at` keeps its first value."""
+        ...
+
+    async def add_batch(self, batch: BatchRow) -> None:
+        """Keep a pending run of gathered events; later batches of the workflow begin behind it."""
+        ...
+
+    async def open_batch(
+        self, workflow: str, sensors: Sequence[str], since: int
+    ) -> OpenBatch | None:
+        """Return what the workflow has gathered of these sensors' events behind its last batch; None for nothing.
+
+        The first call for a workflow keeps `since`, a sequence number, as where its batches begin.
+        """
         ...
 
     async def release_runs(self) -> None:

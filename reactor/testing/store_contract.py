@@ -10,9 +10,11 @@ import pytest
 from reactor.errors import StoreError
 from reactor.store.contract import (
     AttemptRow,
+    BatchRow,
     DeadLetterRow,
     EventRow,
     Offer,
+    OpenBatch,
     Retention,
     RunEnd,
     RunRow,
@@ -197,6 +199,27 @@ class StoreContract:
         heads = await store.pending_heads("w", "", 10)
         assert [(run.key, run.id) for run in heads] == [("a", 12), ("b", 11), ("c", 14)]
         assert [run.key for run in await store.pending_heads("w", "a", 1)] == ["b"]
+
+    async def test_gathered_events_are_found_until_their_batch_is_there(
+        self, open_store: OpenStore
+    ) -> None:
+        store = await open_store()
+        assert await store.open_batch("w", ["s"], 10) is None
+        for seq, workflow in ((11, "w"), (12, "other"), (13, "w"), (14, "w")):
+            row = event_row(seq, at=seq)
+            row.decisions = f'[["{workflow}","gathered","batch",""]]'
+            await store.accept([Offer(row, [])], "s", {})
+        store = await open_store()
+        # Where a workflow's batches begin is kept from the first call.
+        found = await store.open_batch("w", ["s"], 13)
+        assert found == OpenBatch(count=3, first=11, last=14, oldest_at=11)
+        assert await store.open_batch("w", ["t"], 13) is None
+        await store.add_batch(BatchRow(20, "w", 11, 13, 99))
+        found = await store.open_batch("w", ["s"], 0)
+        assert found == OpenBatch(count=1, first=14, last=14, oldest_at=14)
+        (run,) = await store.load_runs([20])
+        assert [event.seq for event in run.batch] == [11, 13]
+        assert await store.pending_counts() == {"w": 1}
 
     async def test_rejected_input_is_kept_once(self, open_store: OpenStore) -> None:
         store = await open_store()

@@ -123,9 +123,24 @@ FROM head WHERE head.key IS NOT NULL
 SELECT_RUNS = """
 SELECT run.id, run.workflow, run.key, run.state, run.deaths, run.created_at, run.started_at,
        event.seq, event.source, event.id, event.sensor, event.type, event.subject, event.time,
-       event.accepted_at, event.data, event.decisions
+       event.accepted_at, event.data, event.decisions, run.last_event
 FROM run JOIN event ON event.seq = run.event
 WHERE run.id IN (SELECT value FROM json_each(?)) ORDER BY run.id
+"""
+INSERT_BATCH = """
+INSERT INTO run (id, workflow, event, last_event, state, created_at) VALUES (?, ?, ?, ?, 'pending', ?)
+"""
+# Where the batches of a workflow have come to is kept as a cursor, under a name that no sensor has.
+BATCH_CURSOR = "batch of {}"
+GATHERED_SINCE = """
+SELECT seq, accepted_at, decisions FROM event
+WHERE seq > ? AND sensor IN (SELECT value FROM json_each(?)) ORDER BY seq
+"""
+EVENTS_OF_BATCH = """
+SELECT run.id, run.workflow, event.seq, event.source, event.id, event.sensor, event.type, event.subject, event.time,
+       event.accepted_at, event.data, event.decisions
+FROM run JOIN event ON event.seq BETWEEN run.event AND run.last_event
+WHERE run.id IN (SELECT value FROM json_each(?)) AND run.last_event IS NOT NULL ORDER BY run.id, event.seq
 """
 SELECT_EVENT = """
 SELECT seq, source, id, sensor, type, subject, time, accepted_at, data, decisions FROM event WHERE seq = ?
@@ -149,6 +164,8 @@ SELECT seq, sensor FROM event WHERE accepted_at < :before
   AND NOT EXISTS (SELECT 1 FROM run WHERE run.event = event.seq
                   AND (run.state <> 'finished' OR run.finished_at >= :before OR run.outcome = 'dead'))
   AND NOT EXISTS (SELECT 1 FROM dead_letter WHERE dead_letter.event = event.seq AND redriven_at IS NULL)
+  AND NOT EXISTS (SELECT 1 FROM run WHERE run.last_event IS NOT NULL AND event.seq BETWEEN run.event AND run.last_event
+                  AND (run.state <> 'finished' OR run.finished_at >= :before OR run.outcome = 'dead'))
 ORDER BY seq LIMIT :limit
 """
 RUNS_OF_EVENT = "SELECT id, workflow, outcome FROM run WHERE event = ?"

@@ -17,6 +17,7 @@ from reactor.store.contract import (
     AttemptRow,
     DeadLetterRow,
     EventRow,
+    OpenBatch,
     PendingRun,
     StepRow,
     StoredRun,
@@ -30,13 +31,11 @@ from reactor.store.sqlite.operations import (
     BatchApplier,
     Call,
     Rows,
-    Tally,
-    accept,
     add_tally,
     cursor_rows,
-    insert_runs,
     letter_row,
 )
+from reactor.store.sqlite.upkeep import count_deaths, redrive, remove_settled
 from reactor.store.sqlite.writer import Writer
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reactor.errors import StoreStoppedError
-    from reactor.store.contract import Offer, Retention, RunEnd
+    from reactor.store.contract import BatchRow, Offer, Retention, RunEnd
 
 
 def _ignore_commit(seconds: float, size: int) -> None:
@@ -160,6 +159,34 @@ class SqliteStore:
     async def start_runs(self, runs: Sequence[int], at: int) -> None:
         await self._writer.write(Rows([(sql.START_RUN, (at, run)) for run in runs]))
 
+    async def add_batch(self, batch: BatchRow) -> None:
+        def apply(connection: sqlite3.Connection) -> None:
+            row = (batch.id, batch.workflow, batch.first, batch.last, batch.created_at)
+            connection.execute(sql.INSERT_BATCH, row)
+            add_tally(connection, {("workflow", batch.workflow, "fired"): 1})
+            _move(connection, sql.BATCH_CURSOR.format(batch.workflow), {"last": b"%d" % batch.last})
+
+        await self._writer.write(Call(apply))
+
+    async def open_batch(
+        self, workflow: str, sensors: Sequence[str], since: int
+    ) -> OpenBatch | None:
+        cursor = sql.BATCH_CURSOR.format(workflow)
+        kept = (await self.cursor(cursor)).get("last")
+        if kept is None:
+            await self.move_cursor(cursor, {"last": b"%d" % since})
+        last = since if kept is None else int(kept)
+        rows = await self._all(sql.GATHERED_SINCE, (last, orjson.dumps([*sensors]).decode()))
+        gathered = [row for row in rows if _is_gathered(workflow, row[2])]
+        if not gathered:
+            return None
+        return OpenBatch(
+            count=len(gathered),
+            first=gathered[0][0],
+            last=gathered[-1][0],
+            oldest_at=gathered[0][1],
+        )
+
     async def release_runs(self) -> None:
         await self._writer.write(Rows([(sql.RELEASE_RUNS, ())]))
 
@@ -190,7 +217,7 @@ class SqliteStore:
 
     async def count_deaths(self, *, most: int, at: int) -> list[DeadLetterRow]:
         parked: list[DeadLetterRow] = await self._writer.write(
-            Call(partial(_count_deaths, most=most, at=at))
+            Call(partial(count_deaths, most=most, at=at))
         )
         return parked
 
@@ -218,7 +245,7 @@ class SqliteStore:
 
     async def redrive(self, letter: DeadLetterRow, offer: Offer | None, at: int) -> bool:
         settled: bool = await self._writer.write(
-            Call(partial(_redrive, letter=letter, offer=offer, at=at))
+            Call(partial(redrive, letter=letter, offer=offer, at=at))
         )
         return settled
 
@@ -231,7 +258,7 @@ class SqliteStore:
         await self._writer.write(Call(apply))
 
     async def remove_settled(self, retention: Retention) -> int:
-        removed: int = await self._writer.write(Call(partial(_remove_settled, retention=retention)))
+        removed: int = await self._writer.write(Call(partial(remove_settled, retention=retention)))
         return removed
 
     async def cursor(self, sensor: str) -> dict[str, bytes]:
@@ -261,7 +288,18 @@ class SqliteStore:
                 steps[row[0]].append(StepRow(*row))
             for row in await self._all(sql.SELECT_ATTEMPTS, (begun,)):
                 attempts[row[0]].append(AttemptRow(*row))
-        return [_stored_run(row, steps[row[0]], attempts[row[0]]) for row in heads]
+        runs_loaded = [_stored_run(row, steps[row[0]], attempts[row[0]]) for row in heads]
+        if any(row[17] is not None for row in heads):
+            await self._load_batches(wanted, {run.id: run for run in runs_loaded})
+        return runs_loaded
+
+    async def _load_batches(self, wanted: str, runs: Mapping[int, StoredRun]) -> None:
+        batches: defaultdict[int, list[EventRow]] = defaultdict(list)
+        for run, workflow, *event in await self._all(sql.EVENTS_OF_BATCH, (wanted,)):
+            if _is_gathered(workflow, event[-1]):
+                batches[run].append(EventRow(*event))
+        for run, events in batches.items():
+            runs[run].batch = events
 
     async def event(self, seq: int) -> EventRow | None:
         rows = await self._all(sql.SELECT_EVENT, (seq,))
@@ -313,10 +351,14 @@ def _stored_run(row: Any, steps: list[StepRow], attempts: list[AttemptRow]) -> S
         deaths=row[4],
         created_at=row[5],
         started_at=row[6],
-        event=EventRow(*row[7:]),
+        event=EventRow(*row[7:17]),
         steps=steps,
         attempts=attempts,
     )
+
+
+def _is_gathered(workflow: str, decisions: str) -> bool:
+    return any(row[:2] == [workflow, "gathered"] for row in orjson.loads(decisions))
 
 
 def _step_row(step: StepRow) -> tuple[Any, ...]:
@@ -330,65 +372,3 @@ def _step_row(step: StepRow) -> tuple[Any, ...]:
         step.result,
         step.error,
     )
-
-
-def _count_deaths(connection: sqlite3.Connection, *, most: int, at: int) -> list[DeadLetterRow]:
-    connection.execute(sql.FORGET_DEATHS)
-    connection.execute(sql.COUNT_DEATHS)
-    parked = []
-    for run, workflow, deaths, sensor, event_id, event, raw in connection.execute(
-        sql.RUNS_THAT_DIED, (most,)
-    ):
-        letter = DeadLetterRow(
-            id=run,
-            sensor=sensor,
-            event_id=event_id,
-            workflow=workflow,
-            event=event,
-            run=run,
-            reason="process_died",
-            detail=f"the process died {deaths} times in a row while this run was in flight",
-            raw=raw,
-            created_at=at,
-        )
-        parked.append(letter)
-    for letter in parked:
-        connection.execute(sql.PARK_RUN, (at, letter.detail, letter.run))
-        connection.execute(sql.INSERT_DEAD_LETTER, letter_row(letter))
-    connection.execute(sql.RELEASE_RUNS)
-    return parked
-
-
-def _redrive(
-    connection: sqlite3.Connection, *, letter: DeadLetterRow, offer: Offer | None, at: int
-) -> bool:
-    if not connection.execute(sql.SETTLE_DEAD_LETTER, (at, letter.id)).rowcount:
-        return False
-    if offer is None:
-        connection.execute(sql.REVIVE_RUN, (letter.run,))
-    elif letter.event is not None:
-        insert_runs(connection, [offer])
-    else:
-        accept(connection, [Accept([offer], letter.sensor, {})])
-    return True
-
-
-def _remove_settled(connection: sqlite3.Connection, *, retention: Retention) -> int:
-    parameters = {"before": retention.before, "limit": retention.limit}
-    events = connection.execute(sql.SETTLED_EVENTS, parameters).fetchall()
-    tally: Tally = defaultdict(int)
-    for seq, sensor in events:
-        for run, workflow, outcome in connection.execute(sql.RUNS_OF_EVENT, (seq,)).fetchall():
-            for statement in (
-                sql.DELETE_STEPS,
-                sql.DELETE_ATTEMPTS,
-                sql.DELETE_LETTERS_OF_RUN,
-                sql.DELETE_RUN,
-            ):
-                connection.execute(statement, (run,))
-            tally["workflow", workflow, f"removed_{outcome}"] += 1
-        connection.execute(sql.DELETE_LETTERS_OF_EVENT, (seq,))
-        connection.execute(sql.DELETE_EVENT, (seq,))
-        tally["sensor", sensor, "removed"] += 1
-    add_tally(connection, tally)
-    return len(events)

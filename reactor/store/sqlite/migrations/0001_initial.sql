@@ -1,7 +1,7 @@
 -- Instants are microseconds since 1970 (UTC). Names of sensors, workflows and steps are text as defined.
 
 -- What happened. `decisions` is a JSON list of [workflow, verdict, clause, actual], one per workflow that listens
--- to the sensor; verdict is 'fired', 'refused' or 'failed', and for 'fired' the clause is the run's id.
+-- to the sensor; verdict is 'fired', 'gathered', 'refused' or 'failed', and for 'fired' the clause is the run's id.
 CREATE TABLE event (
     seq         INTEGER PRIMARY KEY,
     source      TEXT    NOT NULL,
@@ -16,13 +16,15 @@ CREATE TABLE event (
 ) STRICT;
 CREATE UNIQUE INDEX event_identity ON event (source, id);
 
--- One execution of a workflow. `state` is pending, running, waiting (for a retry) or finished; `outcome` is
+-- One execution of a workflow, for `event` or, with `last_event`, for all events from one to the other that were
+-- gathered for it. `state` is pending, running, waiting (for a retry) or finished; `outcome` is
 -- succeeded, failed, timed_out, cancelled or dead, and only then. `deaths` counts the deaths of the process in a
 -- row that found this run in flight.
 CREATE TABLE run (
     id          INTEGER PRIMARY KEY,
     workflow    TEXT    NOT NULL,
     event       INTEGER NOT NULL REFERENCES event (seq),
+    last_event  INTEGER,
     key         TEXT,
     state       TEXT    NOT NULL CHECK (state IN ('pending', 'running', 'waiting', 'finished')),
     outcome     TEXT    CHECK ((outcome IS NULL) = (state <> 'finished')),
@@ -37,6 +39,7 @@ CREATE INDEX run_pending ON run (workflow, id) WHERE state = 'pending';
 CREATE INDEX run_pending_key ON run (workflow, key, id) WHERE state = 'pending' AND key IS NOT NULL;
 CREATE INDEX run_in_flight ON run (id) WHERE state IN ('running', 'waiting');
 CREATE INDEX run_that_died ON run (id) WHERE deaths > 0;
+CREATE INDEX run_of_batch ON run (event, last_event) WHERE last_event IS NOT NULL;
 CREATE INDEX run_finished ON run (finished_at) WHERE state = 'finished';
 
 -- The one recorded end of a step of a run; `attempt` is the attempt that ended it, 0 for a skipped step.

@@ -1,0 +1,232 @@
+"""Batches: one run for many events, whole whatever happens in between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reactor import Event, Workflow
+from reactor.api import DefinitionError, Sensor
+from reactor.model.graph import compile_workflow
+from reactor.store.contract import Retention
+from reactor.testing.harness import Harness, harness
+
+pytestmark = pytest.mark.virtual_time
+
+
+class Source(Sensor):
+    kind = "source"
+
+
+SOURCE = Source(name="s")
+
+
+def summing(size: int, within: str, got: list[list[int]], **options: Any) -> Workflow:
+    """Return a workflow that notes the numbers of each batch."""
+    flow = Workflow("flow", on=SOURCE.batch(size, within=within), **options)
+
+    @flow.step
+    async def add(events: list[Event[int]]) -> int:
+        got.append([event.data for event in events])
+        return sum(event.data for event in events)
+
+    return flow
+
+
+async def fire(h: Harness, *numbers: int) -> None:
+    for number in numbers:
+        await h.fire("s", number, id=str(number))
+
+
+async def test_a_full_batch_starts_at_once(tmp_path: Path) -> None:
+    got: list[list[int]] = []
+    loop = asyncio.get_running_loop()
+    async with harness(summing(3, "1h", got), state=tmp_path) as h:
+        began = loop.time()
+        await fire(h, 1, 2, 3, 4, 5, 6, 7)
+        await h.wait_for_ends(2)
+        assert loop.time() - began < 1
+    assert got == [[1, 2, 3], [4, 5, 6]]
+
+
+async def test_a_batch_that_is_not_full_starts_after_its_time(tmp_path: Path) -> None:
+    got: list[list[int]] = []
+    loop = asyncio.get_running_loop()
+    async with harness(summing(100, "10s", got), state=tmp_path) as h:
+        began = loop.time()
+        await fire(h, 1)
+        await asyncio.sleep(7)
+        await fire(h, 2)
+        (end,) = await h.wait_for_ends(1)
+        assert 10 <= loop.time() - began < 11
+        stored = await h.stored(end.run_id)
+    assert got == [[1, 2]]
+    assert [step.result for step in stored.steps] == [b"3"]
+
+
+async def test_events_in_one_accept_fill_batches_too(tmp_path: Path) -> None:
+    got: list[list[int]] = []
+    async with harness(summing(4, "5s", got), state=tmp_path) as h:
+        now = h.engine.clock.now()
+        events = [Event(id=str(n), source="s", type="t", time=now, data=n) for n in range(10)]
+        await h.engine.accept("s", events, {}, wait=True)
+        await h.wait_for_ends(3)
+    assert sorted(got) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+async def test_a_repeated_event_is_in_one_batch_once(tmp_path: Path) -> None:
+    got: list[list[int]] = []
+    async with harness(summing(3, "5s", got), state=tmp_path) as h:
+        await fire(h, 1, 1, 2, 2, 1, 3)
+        await h.wait_for_ends(1)
+    assert got == [[1, 2, 3]]
+
+
+async def test_what_was_gathered_before_a_restart_goes_with_what_comes_after(
+    tmp_path: Path,
+) -> None:
+    got: list[list[int]] = []
+    flow = summing(4, "1h", got)
+    async with harness(flow, state=tmp_path) as h:
+        await fire(h, 1, 2, 3, 4, 5, 6)
+        await h.wait_for_ends(1)
+    async with harness(flow, state=tmp_path) as h:
+        await fire(h, 7, 8)
+        await h.wait_for_ends(1)
+    assert got == [[1, 2, 3, 4], [5, 6, 7, 8]]
+
+
+async def test_time_goes_on_while_the_daemon_is_down(tmp_path: Path) -> None:
+    got: list[list[int]] = []
+    flow = summing(100, "10s", got)
+    async with harness(flow, state=tmp_path) as h:
+        clock = h.engine.clock
+        await fire(h, 1, 2)
+        await asyncio.sleep(6)
+    await asyncio.sleep(3)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    async with harness(flow, state=tmp_path, clock=clock) as h:
+        await h.wait_for_ends(1)
+        assert loop.time() - began < 2
+    assert got == [[1, 2]]
+
+
+async def test_a_batch_cut_off_is_resumed_with_all_its_events(tmp_path: Path) -> None:
+    flow = Workflow("flow", on=SOURCE.batch(2, within="1h"))
+    got: list[list[int]] = []
+    is_at_second = asyncio.Event()
+
+    @flow.step
+    async def first(events: list[Event[int]]) -> int:
+        got.append([event.data for event in events])
+        return len(events)
+
+    @flow.step
+    async def second(first: int, events: list[Event[int]]) -> int:
+        got.append([event.data for event in events])
+        if len(got) == 2:
+            is_at_second.set()
+            await asyncio.sleep(3600)
+        return first
+
+    async with harness(flow, state=tmp_path, drain_seconds=0) as h:
+        await fire(h, 1, 2)
+        await is_at_second.wait()
+    async with harness(flow, state=tmp_path) as h:
+        await h.wait_for_ends(1)
+    assert got == [[1, 2]] * 3
+
+
+async def test_only_events_that_match_are_gathered(tmp_path: Path) -> None:
+    got: list[list[int]] = []
+    trigger = SOURCE.where(lambda e: e.data % 2 == 0).batch(2, within="1h")
+    flow = Workflow("flow", on=trigger)
+    other = Workflow("other", on=SOURCE)
+
+    @flow.step
+    async def even(events: list[Event[int]]) -> None:
+        got.append([event.data for event in events])
+
+    @other.step
+    async def each(event: Event[int]) -> None: ...
+
+    async with harness(flow, other, state=tmp_path) as h:
+        await fire(h, 1, 2, 3, 4, 5)
+        await h.wait_for_ends(1, "flow")
+        assert len(await h.wait_for_ends(5, "other")) == 5
+    assert got == [[2, 4]]
+
+
+async def test_a_workflow_that_comes_back_finds_what_it_had_gathered(tmp_path: Path) -> None:
+    got: list[list[int]] = []
+    flow = summing(3, "1h", got)
+    async with harness(flow, state=tmp_path) as h:
+        await fire(h, 1, 2)
+        graph, _ = compile_workflow(flow)
+        assert graph is not None
+        h.engine.define([], {})
+        await h.engine.take_over_pending()
+        h.engine.define([graph], {"s": SOURCE})
+        # Accepted before the store was read again.
+        await fire(h, 3)
+        await h.engine.take_over_pending()
+        await h.wait_for_ends(1)
+    assert got == [[1, 2, 3]]
+
+
+async def test_retention_keeps_the_events_of_a_batch_that_waits(tmp_path: Path) -> None:
+    got: list[list[int]] = []
+    async with harness(summing(2, "1h", got), state=tmp_path) as h:
+        h.engine.scheduler.is_draining = True
+        await fire(h, 1, 2)
+        await asyncio.sleep(1)
+        far = h.engine.clock.now_micros() * 2
+        assert await h.engine.store.remove_settled(Retention(before=far, limit=10)) == 0
+        h.engine.scheduler.is_draining = False
+        h.engine.kick()
+        await h.wait_for_ends(1)
+        assert await h.engine.store.remove_settled(Retention(before=far, limit=10)) == 2
+    assert got == [[1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Workflow("w", on=[SOURCE.batch(2, within="1s"), Source(name="t")]), "all of its"),
+        (lambda: Workflow("w", on=SOURCE.key("data").batch(2, within="1s")), "has no key"),
+        (lambda: Workflow("w", on=SOURCE.batch(2, within="1s"), key="data"), "has no key"),
+    ],
+)
+def test_what_does_not_go_with_a_batch_is_a_fault(make: Callable[[], Workflow], said: str) -> None:
+    flow = make()
+
+    @flow.step
+    async def step() -> None: ...
+
+    _, faults = compile_workflow(flow)
+    assert said in str(faults[0])
+
+
+def test_a_step_takes_the_events_of_a_batch_and_no_other() -> None:
+    batch = Workflow("batch", on=SOURCE.batch(2, within="1s"))
+    single = Workflow("single", on=SOURCE)
+
+    @batch.step
+    async def one(event: Event[int]) -> None: ...
+
+    @single.step
+    async def many(events: list[Event[int]]) -> None: ...
+
+    assert "take 'events', not 'event'" in str(compile_workflow(batch)[1][0])
+    assert "take 'event', not 'events'" in str(compile_workflow(single)[1][0])
+
+
+@pytest.mark.parametrize(("size", "within"), [(0, "1s"), (True, "1s"), (10_001, "1s")])
+def test_a_size_that_cannot_be_meant_is_refused(size: int, within: str) -> None:
+    with pytest.raises(DefinitionError, match="takes a size from 1 to 10,000"):
+        SOURCE.batch(size, within=within)
