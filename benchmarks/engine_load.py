@@ -17,6 +17,7 @@ from benchmarks.figures import MeasurementError
 from reactor import Event, Workflow
 from reactor.api import Sensor
 from reactor.clock import SystemClock
+from reactor.daemon.process import settle_collector
 from reactor.engine.engine import Engine
 from reactor.engine.executors import Executors
 from reactor.model.graph import compile_workflow
@@ -112,6 +113,8 @@ async def engine_over(
     )
     engine.define(graphs, {sensor.sensor_name: sensor for sensor in sensors})
     await engine.recover()
+    # As the daemon does before its sensors start.
+    settle_collector(is_first=True)
     try:
         yield engine
     finally:

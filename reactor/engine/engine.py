@@ -68,6 +68,7 @@ class Engine:
         self.bytes = Budget("bytes in memory", most_bytes, told=self._tell_of_credit)
         self.credits: dict[str, Budget] = {}
         self.moved_at = monotonic()
+        self._is_kicked = False
         self._short_since: dict[str, float] = {}
         self._tools = Tools(store, executors, telemetry, clock)
         self._data_types: dict[str, TypeAdapter[Any]] = {}
@@ -189,7 +190,13 @@ class Engine:
         )
 
     def kick(self) -> None:
-        """Start what may start now. Cheap when there is nothing."""
+        """Start what may start, in the next turn of the loop: runs that one commit ended make room together."""
+        if not self._is_kicked:
+            self._is_kicked = True
+            asyncio.get_running_loop().call_soon(self._start_next)
+
+    def _start_next(self) -> None:
+        self._is_kicked = False
         starts = self.scheduler.next_starts()
         for first in range(0, len(starts), START_BATCH):
             self._spawn(self._start_pending(starts[first : first + START_BATCH]))
