@@ -25,6 +25,8 @@ COMMANDS = {
     "redrive": "reactor.cli.admin",
     "emit": "reactor.cli.admin",
 }
+# Groups of commands: each module has an application of its own.
+GROUPS = {"kafka": "reactor.cli.kafka"}
 EPILOG = (
     "Exit codes: 0 yes, 1 the answer is no, 2 usage or settings, "
     "3 state directory in use, 4 workflows wrong, 5 storage error."
@@ -44,8 +46,13 @@ def application(arguments: Sequence[str]) -> typer.Typer:
     )
     app.callback()(_reactor)
     first = arguments[0] if arguments else ""
-    for name in [first] if first in COMMANDS else COMMANDS:
-        app.command(name)(getattr(importlib.import_module(COMMANDS[name]), name))
+    is_known = first in COMMANDS or first in GROUPS
+    for name in COMMANDS:
+        if not is_known or name == first:
+            app.command(name)(getattr(importlib.import_module(COMMANDS[name]), name))
+    for name in GROUPS:
+        if not is_known or name == first:
+            app.add_typer(importlib.import_module(GROUPS[name]).app, name=name)
     return app
 
 

@@ -46,6 +46,16 @@ class RedriveRequest(BaseModel):
     all: bool = False
 
 
+class SeekRequest(BaseModel):
+    """The body of POST /api/seek: where a sensor's cursor shall be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sensor: str
+    where: str
+    to: str
+
+
 class Control:
     """The admin API's functions over engine and sensors."""
 
@@ -56,11 +66,7 @@ class Control:
     async def emit(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Accept an event given by an operator; return its id and whether it was known."""
         request = _parse(EmitRequest, body)
-        sensors = self._supervisor.sensors_up()
-        if request.sensor not in sensors:
-            raise RequestRefused(
-                404, f"no sensor {request.sensor!r}{nearest(request.sensor, [*sensors])}"
-            )
+        self._require_sensor(request.sensor)
         sensor = self._supervisor.sensor(request.sensor)
         try:
             data = TypeAdapter(sensor.data_type if sensor else Any).validate_python(request.data)
@@ -83,6 +89,23 @@ class Control:
         except StoreError as error:
             raise RequestRefused(507, str(error)) from None
         return {"id": accepted.event_id, "duplicate": accepted.duplicate}
+
+    async def seek(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Move the cursor of a sensor; return in words what was done."""
+        request = _parse(SeekRequest, body)
+        self._require_sensor(request.sensor)
+        try:
+            done = await self._supervisor.seek(request.sensor, request.where, request.to)
+        except ValueError as error:
+            raise RequestRefused(422, str(error)) from None
+        except StoreError as error:
+            raise RequestRefused(507, str(error)) from None
+        return {"done": done}
+
+    def _require_sensor(self, name: str) -> None:
+        sensors = self._supervisor.sensors_up()
+        if name not in sensors:
+            raise RequestRefused(404, f"no sensor {name!r}{nearest(name, [*sensors])}")
 
     async def redrive(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Accept dead letters again; return how many, and why each refused one was."""

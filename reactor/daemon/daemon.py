@@ -162,6 +162,7 @@ class Daemon:
             readiness=lambda: (health.readiness().is_good, health.readiness().reasons),
             emit=control.emit,
             redrive=control.redrive,
+            seek=control.seek,
         )
         hosts: list[str] = []
         app = admin_app(

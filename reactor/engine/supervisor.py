@@ -71,6 +71,11 @@ class Supervisor:
         found = self._running.get(name)
         return None if found is None else found[0]
 
+    async def seek(self, name: str, where: str, to: str) -> str:
+        """Let a running sensor move its cursor; return in words what was done. Raises KeyError or ValueError."""
+        sensor, intake, _ = self._running[name]
+        return await sensor.seek(intake, where, to)
+
     async def run_only(self, sensors: Mapping[str, Sensor]) -> None:
         """Make these sensors run and no others; one that is unchanged goes on undisturbed."""
         gone = [

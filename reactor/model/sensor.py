@@ -231,6 +231,13 @@ class Sensor(BaseModel):
         """
         raise ValueError(f"a {self.kind} sensor cannot make an event of rejected input")
 
+    async def seek(self, intake: Intake, where: str, to: str) -> str:
+        """Move the cursor as an operator wishes, durably; return in words what was done.
+
+        It is called beside `run`. Raises ValueError that says why it cannot be; the default knows no positions.
+        """
+        raise ValueError(f"a {self.kind} sensor has no position that could be moved")
+
     def where(self, predicate: Predicate) -> Trigger:
         """Fire only for events for which `predicate(event)` is true."""
         return self._trigger().where(predicate)

@@ -34,6 +34,7 @@ class AdminApi:
     readiness: Callable[[], tuple[bool, Sequence[str]]]
     emit: Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
     redrive: Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+    seek: Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
 
 class RequestRefused(Exception):  # noqa: N818  # an answer, not an error
@@ -64,6 +65,9 @@ def admin_app(api: AdminApi, *, token: str, hosts: Sequence[str], is_loopback: b
     async def redrive(request: Request) -> Response:
         return _json(await api.redrive(await _body(request)))
 
+    async def seek(request: Request) -> Response:
+        return _json(await api.seek(await _body(request)))
+
     return Starlette(
         routes=[
             Route("/metrics", guard.wrap(metrics, needs_token=not is_loopback), methods=["GET"]),
@@ -71,6 +75,7 @@ def admin_app(api: AdminApi, *, token: str, hosts: Sequence[str], is_loopback: b
             Route("/readyz", guard.wrap(readiness, needs_token=not is_loopback), methods=["GET"]),
             Route("/api/emit", guard.wrap(emit, needs_token=True), methods=["POST"]),
             Route("/api/redrive", guard.wrap(redrive, needs_token=True), methods=["POST"]),
+            Route("/api/seek", guard.wrap(seek, needs_token=True), methods=["POST"]),
         ]
     )
 

@@ -31,6 +31,7 @@ API = AdminApi(
     readiness=lambda: (True, []),
     emit=echo,
     redrive=echo,
+    seek=echo,
 )
 
 

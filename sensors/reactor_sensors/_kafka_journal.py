@@ -1,0 +1,260 @@
+"""From fetched records to durable events: bounded in memory, in order, the cursor in the same commit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from reactor.api import StoreFullError
+from reactor_sensors._kafka_positions import cursor_key
+from reactor_sensors._kafka_record import Poison, poison_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from reactor.api import Event, Intake
+    from reactor_sensors._kafka_positions import Partition
+    from reactor_sensors._kafka_record import Decoder, Origin, RawRecord
+
+RECORDS_PER_COMMIT = 500
+BYTES_PER_COMMIT = 1024 * 1024
+# In hand besides what the client itself has fetched: enough for the next commits to be ready at once.
+MOST_RECORDS_IN_HAND = 4 * RECORDS_PER_COMMIT
+MOST_BYTES_IN_HAND = 8 * BYTES_PER_COMMIT
+FIRST_REFUSAL_WAIT_SECONDS = 0.1
+LONGEST_REFUSAL_WAIT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A partition that may be written: where its records come from and the cursor key of its offset."""
+
+    partition: Partition
+    origin: Origin
+    key: str
+
+
+def place_of(partition: Partition, origin: Origin, cluster: str) -> Place:
+    """Return the place of a partition."""
+    return Place(
+        partition, origin, cursor_key(cluster, origin.topic, origin.generation, origin.partition)
+    )
+
+
+class Journal:
+    """Writes what it is offered, partition by partition in order. One task runs it."""
+
+    def __init__(
+        self, intake: Intake, decoder: Decoder, *, may_write: Callable[[], None] = lambda: None
+    ) -> None:
+        self.written: dict[Partition, int] = {}
+        self._intake, self._decoder, self._may_write = intake, decoder, may_write
+        self._loop = asyncio.get_running_loop()
+        self._hand: deque[tuple[Place, RawRecord]] = deque()
+        self._held: Counter[Partition] = Counter()
+        self._bytes = 0
+        self._filled = asyncio.Event()
+        self._roomy = asyncio.Event()
+        self._roomy.set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._scope: asyncio.Timeout | None = None
+        self._uncertain: dict[Partition, str] = {}
+        self._newest: datetime | None = None
+
+    @property
+    def in_hand(self) -> int:
+        """How many records are offered and not yet durable."""
+        return sum(self._held.values())
+
+    def age_seconds(self) -> float | None:
+        """Return how old the newest durable record is, by its own timestamp; None before there is one."""
+        if self._newest is None:
+            return None
+        return max((self._intake.clock.now() - self._newest).total_seconds(), 0.0)
+
+    def holds(self, partition: Partition) -> bool:
+        """Return whether records of a partition are in hand."""
+        return self._held[partition] > 0
+
+    def has_room(self) -> bool:
+        """Return whether more may be offered."""
+        return self._roomy.is_set()
+
+    async def wait_for_room(self, seconds: float) -> None:
+        """Return when there is room, or after so many seconds."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._roomy.wait()
+        except TimeoutError:
+            pass
+
+    def offer(self, place: Place, records: Sequence[RawRecord]) -> None:
+        """Take records of one partition, in order. Never waits; the caller looks for room before it fetches."""
+        self._hand.extend([(place, record) for record in records])
+        self._held[place.partition] += len(records)
+        self._bytes += sum(_size(record) for record in records)
+        self._measure()
+
+    async def run(self) -> None:
+        """Write until cancelled. Storage errors other than a full disk pass to the caller."""
+        while True:
+            await self._filled.wait()
+            self._idle.clear()
+            try:
+                await self._write_next()
+            finally:
+                self._idle.set()
+
+    async def settle(self, grace_seconds: float) -> None:
+        """Forget what has not begun to be written, and return when `written` is what is durable.
+
+        What waits for credit longer than the grace is given up; it will be read again, by whoever owns it then.
+        """
+        self._hand.clear()
+        self._held.clear()
+        self._bytes = 0
+        self._measure()
+        if self._scope is not None and not self._scope.expired():
+            self._scope.reschedule(self._loop.time() + grace_seconds)
+        await self._idle.wait()
+        await self._find_out()
+
+    async def _write_next(self) -> None:
+        chunk = list(self._take())
+        counts = Counter([place.partition for place, _ in chunk])
+        self._uncertain = {place.partition: place.key for place, _ in chunk}
+        scope = asyncio.timeout(None)
+        try:
+            async with scope:
+                self._scope = scope
+                await self._write(chunk)
+            self._uncertain = {}
+        except TimeoutError:
+            if not scope.expired():
+                raise
+        finally:
+            self._scope = None
+            # Of what was settled meanwhile nothing is held any more.
+            self._held = +(self._held - counts)
+            self._measure()
+
+    async def _find_out(self) -> None:
+        """Learn how far a write that was broken off has come."""
+        if not self._uncertain:
+            return
+        # A commit that was under way goes on without us; the store writes in order, so after this one it is done.
+        await self._intake.move_cursor({})
+        cursor = await self._intake.cursor()
+        for partition, key in self._uncertain.items():
+            if key in cursor:
+                self.written[partition] = int(cursor[key])
+        self._uncertain = {}
+
+    def _take(self) -> Iterator[tuple[Place, RawRecord]]:
+        taken_bytes = 0
+        for _ in range(min(RECORDS_PER_COMMIT, len(self._hand))):
+            size = _size(self._hand[0][1])
+            if taken_bytes and taken_bytes + size > BYTES_PER_COMMIT:
+                break
+            taken_bytes += size
+            yield self._hand.popleft()
+        self._bytes -= taken_bytes
+
+    async def _write(self, chunk: Sequence[tuple[Place, RawRecord]]) -> None:
+        now = self._intake.clock.now()
+        good: list[tuple[Place, RawRecord, Event[Any]]] = []
+        for place, record in chunk:
+            made = self._decoder.decode(place.origin, record, now=now)
+            if isinstance(made, Poison):
+                # What came before it is durable before it is.
+                await self._accept(good)
+                good = []
+                await self._reject(made, {place: record.offset + 1})
+            else:
+                good.append((place, record, made))
+        await self._accept(good)
+
+    async def _accept(self, good: Sequence[tuple[Place, RawRecord, Event[Any]]]) -> None:
+        if not good:
+            return
+        reached = {place: record.offset + 1 for place, record, _ in good}
+        events = [event for _, _, event in good]
+        try:
+            await self._keep_trying(
+                lambda: self._intake.accept_many(events, cursor=_cursor(reached))
+            )
+        except (ValueError, TypeError, RecursionError) as error:
+            # One of them is no JSON after all, nested too deep for instance; it must not stop the others.
+            if len(good) > 1:
+                for alone in good:
+                    await self._accept([alone])
+                return
+            place, record, _ = good[0]
+            detail = f"the event cannot be stored: {error}"
+            await self._reject(
+                poison_of(place.origin, record, reason="not_storable", detail=detail), reached
+            )
+        else:
+            self._newest = events[-1].time
+            self._note(reached)
+
+    async def _reject(self, poison: Poison, reached: Mapping[Place, int]) -> None:
+        await self._keep_trying(
+            lambda: self._intake.reject(
+                poison.raw,
+                reason=poison.reason,
+                detail=poison.detail,
+                event_id=poison.event_id,
+                subject=poison.subject,
+                cursor=_cursor(reached),
+            )
+        )
+        self._note(reached)
+
+    async def _keep_trying(self, store: Callable[[], Awaitable[object]]) -> None:
+        delay = FIRST_REFUSAL_WAIT_SECONDS
+        while True:
+            self._may_write()
+            try:
+                await store()
+            except StoreFullError as error:
+                self._intake.log.warning(
+                    "records cannot be stored, trying again",
+                    extra={
+                        "sensor": self._intake.sensor,
+                        "error": str(error),
+                        "delay_seconds": delay,
+                    },
+                )
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, LONGEST_REFUSAL_WAIT_SECONDS)
+            else:
+                return
+
+    def _note(self, reached: Mapping[Place, int]) -> None:
+        for place, offset in reached.items():
+            self.written[place.partition] = offset
+
+    def _measure(self) -> None:
+        _set(self._filled, bool(self._hand))
+        has_room = len(self._hand) < MOST_RECORDS_IN_HAND and self._bytes < MOST_BYTES_IN_HAND
+        _set(self._roomy, has_room)
+
+
+def _set(event: asyncio.Event, is_so: bool) -> None:
+    if is_so:
+        event.set()
+    else:
+        event.clear()
+
+
+def _cursor(reached: Mapping[Place, int]) -> dict[str, bytes]:
+    return {place.key: b"%d" % offset for place, offset in reached.items()}
+
+
+def _size(record: RawRecord) -> int:
+    return len(record.value or b"") + len(record.key or b"") + 64
