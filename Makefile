@@ -6,6 +6,7 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+KAFKA_ARGS ?=
 UV ?= uv
 
 VENV := .venv
@@ -14,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test check format bench lock clean
+.PHONY: help setup demo run test check format bench kafka lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +43,9 @@ format: setup ## put the code into shape
 
 bench: setup ## measure; BENCH_ARGS are handed on
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+kafka: setup ## run a real Kafka broker on 127.0.0.1:19092 until Ctrl-C; KAFKA_ARGS=--help
+	@$(BIN)/python -m tools.kafka $(KAFKA_ARGS)
 
 # One resolution (dev), and the smaller locks are cut from it, so that versions never differ.
 COMPILE = $(UV) pip compile pyproject.toml -q --universal --python-version 3.11 --generate-hashes \
