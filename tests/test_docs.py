@@ -117,6 +117,4 @@ def test_printed_commands_can_be_copied_into_any_shell() -> None:
 
 def test_what_is_not_there_yet_is_not_used() -> None:
     code = "\n".join(BLOCK.findall("\n".join((ROOT / name).read_text() for name in DOCUMENTS)))
-    assert not re.search(
-        r"\b(AllOf|Completed|Asset)\(|\.(debounce|latest|throttle)\(", code
-    )
+    assert not re.search(r"\b(AllOf|Completed|Asset)\(|\.(debounce|latest|throttle)\(", code)

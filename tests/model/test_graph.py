@@ -183,8 +183,9 @@ def test_a_fault_is_reported_at_the_step_it_is_in() -> None:
     assert fault.file == __file__
     assert linecache.getline(fault.file, fault.line + 1).strip().startswith("def load")
     assert str(fault) == f"{__file__}:{fault.line}: {fault.message}"
-    assert "parameter 'parze' is neither a step, nor 'event', 'events' or 'ctx'; did you mean 'parse'" in str(
-        fault
+    assert (
+        "parameter 'parze' is neither a step, nor 'event', 'events' or 'ctx'; did you mean 'parse'"
+        in str(fault)
     )
 
 
