@@ -360,9 +360,9 @@ class TestLedger:
             PRAGMA user_version = 1;
             INSERT INTO event VALUES (1, 's', 'a', 'files', 't', '/in/a.csv', 1000, 3000, x'7b7d', '[]');
             INSERT INTO event VALUES (2, 's', 'b', 'every', 't', NULL, 5000000, 5000100, x'7b7d', '[]');
-            INSERT INTO run VALUES (3, 'w', 1, NULL, 'finished', 'succeeded', 0, 3000, 4000, 9000, NULL);
-            INSERT INTO run VALUES (4, 'w', 1, NULL, 'running', NULL, 0, 3000, 4000, NULL, NULL);
-            INSERT INTO run VALUES (5, 'beat', 2, NULL, 'pending', NULL, 0, 3000, NULL, NULL, NULL);
+            INSERT INTO run VALUES (3, 'w', 1, NULL, NULL, 'finished', 'succeeded', 0, 3000, 4000, 9000, NULL);
+            INSERT INTO run VALUES (4, 'w', 1, NULL, NULL, 'running', NULL, 0, 3000, 4000, NULL, NULL);
+            INSERT INTO run VALUES (5, 'beat', 2, NULL, NULL, 'pending', NULL, 0, 3000, NULL, NULL, NULL);
             INSERT INTO step VALUES (3, 'one', 'succeeded', 1, 4000, 5000, x'31', NULL);
             INSERT INTO step VALUES (3, 'two', 'succeeded', 1, 5000, 9000, CAST('"done"' AS BLOB), NULL);
             INSERT INTO dead_letter (id, sensor, event_id, workflow, reason, detail, raw, created_at)
