@@ -99,15 +99,15 @@ def accept(connection: sqlite3.Connection, accepts: Sequence[Accept]) -> None:
             if is_new:
                 tally["sensor", offer.event.sensor, "accepted"] += 1
                 fresh.append(offer)
-    insert_runs(connection, fresh)
+    tally |= insert_runs(connection, fresh)
     add_tally(connection, tally)
     for operation in accepts:
         for statement, row in cursor_rows(operation.sensor, operation.cursor):
             connection.execute(statement, row)
 
 
-def insert_runs(connection: sqlite3.Connection, offers: Sequence[Offer]) -> None:
-    """Insert the runs and dead letters of events that are in the store, and count the runs."""
+def insert_runs(connection: sqlite3.Connection, offers: Sequence[Offer]) -> Tally:
+    """Insert the runs and dead letters of events that are in the store; return the counts to add."""
     tally: Tally = defaultdict(int)
     rows: list[Row] = []
     for offer in offers:
@@ -128,7 +128,7 @@ def insert_runs(connection: sqlite3.Connection, offers: Sequence[Offer]) -> None
     letters = [letter_row(letter) for offer in offers for letter in offer.dead]
     if letters:
         connection.executemany(sql.INSERT_DEAD_LETTER, letters)
-    add_tally(connection, tally)
+    return tally
 
 
 def _insert_events(connection: sqlite3.Connection, events: Sequence[Any]) -> set[int]:
@@ -186,4 +186,4 @@ def cursor_rows(sensor: str, cursor: Mapping[str, bytes | None]) -> Iterable[tup
 
 def add_tally(connection: sqlite3.Connection, tally: Tally) -> None:
     """Add counts, one row for each subject, name and kind."""
-    connection.executemany(sql.ADD_TALLY, [(*subject, count) for subject, count in tally.items()])
+    execute_all(connection, sql.ADD_TALLY, [(*subject, count) for subject, count in tally.items()])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 
-class Insert:
-    """An INSERT of one row or of many.
+class ManyRows:
+    """A statement with VALUES of one row or of many.
 
     Each execution of a statement lets go of the interpreter lock and has to win it back from the loop's thread, for up
     to 5 ms. So a batch is few statements with many rows, not many with one.
@@ -13,6 +13,7 @@ class Insert:
     MOST_ROWS = 64
 
     def __init__(self, head: str, columns: int, tail: str = "") -> None:
+        """`columns` parameters make a row; the rows stand between `head` and `tail`."""
         self._head = head
         self._row = f"({', '.join('?' * columns)})"
         self._tail = tail
@@ -25,15 +26,17 @@ class Insert:
         return self._texts[rows]
 
 
-Statement = str | Insert
+Statement = str | ManyRows
 
-INSERT_EVENT = Insert(
+INSERT_EVENT = ManyRows(
     "INSERT INTO event (seq, source, id, sensor, type, subject, time, accepted_at, data, decisions)",
     10,
     "ON CONFLICT (source, id) DO NOTHING",
 )
 SELECT_EVENT_BY_SEQ = "SELECT 1 FROM event WHERE seq = ?"
-INSERT_RUN = Insert("INSERT INTO run (id, workflow, event, key, state, created_at, started_at)", 7)
+INSERT_RUN = ManyRows(
+    "INSERT INTO run (id, workflow, event, key, state, created_at, started_at)", 7
+)
 INSERT_DEAD_LETTER = """
 INSERT INTO dead_letter
     (id, sensor, event_id, workflow, event, run, reason, detail, subject, raw, created_at)
@@ -49,18 +52,20 @@ ON CONFLICT (sensor, key) DO UPDATE SET value = excluded.value
 """
 DELETE_CURSOR = "DELETE FROM cursor WHERE sensor = ? AND key = ?"
 SELECT_CURSOR = "SELECT key, value FROM cursor WHERE sensor = ?"
-ADD_TALLY = """
-INSERT INTO tally (subject, name, kind, count) VALUES (?, ?, ?, ?)
-ON CONFLICT (subject, name, kind) DO UPDATE SET count = count + excluded.count
-"""
+ADD_TALLY = ManyRows(
+    "INSERT INTO tally (subject, name, kind, count)",
+    4,
+    "ON CONFLICT (subject, name, kind) DO UPDATE SET count = count + excluded.count",
+)
 
-START_RUN = """
-UPDATE run SET state = 'running', started_at = coalesce(started_at, ?)
-WHERE id = ? AND state IN ('pending', 'waiting')
-"""
+START_RUN = ManyRows(
+    "UPDATE run SET state = 'running', started_at = coalesce(started_at, given.column1) FROM (",
+    2,
+    ") AS given WHERE run.id = given.column2 AND state IN ('pending', 'waiting')",
+)
 RELEASE_RUNS = "UPDATE run SET state = 'pending' WHERE state IN ('running', 'waiting')"
 WAIT_RUN = "UPDATE run SET state = 'waiting' WHERE id = ? AND state = 'running'"
-INSERT_STEP = Insert(
+INSERT_STEP = ManyRows(
     "INSERT INTO step (run, name, outcome, attempt, started_at, finished_at, result, error)", 8
 )
 INSERT_ATTEMPT = """
@@ -68,9 +73,12 @@ INSERT INTO attempt (run, step, attempt, outcome, started_at, finished_at, error
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (run, step, attempt) DO NOTHING
 """
-FINISH_RUN = """
-UPDATE run SET state = 'finished', outcome = ?, finished_at = ?, error = ? WHERE id = ? AND state <> 'finished'
-"""
+FINISH_RUN = ManyRows(
+    "UPDATE run SET state = 'finished', outcome = given.column1, finished_at = given.column2,"
+    " error = given.column3 FROM (",
+    4,
+    ") AS given WHERE run.id = given.column4 AND state <> 'finished'",
+)
 # The order in which one batch executes them: a start before an end, steps before the end of their run.
 IN_ORDER: tuple[Statement, ...] = (
     *(START_RUN, INSERT_STEP, INSERT_ATTEMPT, WAIT_RUN, FINISH_RUN, RELEASE_RUNS),

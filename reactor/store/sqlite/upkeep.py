@@ -59,7 +59,7 @@ def redrive(
     if offer is None:
         connection.execute(sql.REVIVE_RUN, (letter.run,))
     elif letter.event is not None:
-        insert_runs(connection, [offer])
+        add_tally(connection, insert_runs(connection, [offer]))
     else:
         accept(connection, [Accept([offer], letter.sensor, {})])
     return True
