@@ -1,1 +1,1 @@
-"""The handlers that come with Reactor: ready-made steps. None is here yet; see the roadmap in README.md."""
+"""The handlers that come with Reactor: ready-made steps. Each is one module: `from reactor_handlers import kafka`."""
