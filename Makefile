@@ -7,6 +7,7 @@ PYTHON ?= python3
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 KAFKA_ARGS ?=
+TORTURE_ARGS ?=
 UV ?= uv
 
 VENV := .venv
@@ -15,10 +16,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test check format bench kafka lock clean
+.PHONY: help setup demo run test check format bench kafka torture-quick torture lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.dev $(VENV)/.project ## make .venv with everything a developer needs
 
@@ -46,6 +47,12 @@ bench: setup ## measure; BENCH_ARGS are handed on
 
 kafka: setup ## run a real Kafka broker on 127.0.0.1:19092 until Ctrl-C; KAFKA_ARGS=--help
 	@$(BIN)/python -m tools.kafka $(KAFKA_ARGS)
+
+torture-quick: setup ## end a daemon under load 22 times, by SIGKILL and SIGTERM; part of `make test`
+	@$(BIN)/python -m pytest -m torture_quick tests/torture $(PYTEST_ARGS)
+
+torture: setup ## the same 700 times, resumable; TORTURE_ARGS="--kills 50 --seed 1" are handed on
+	@$(BIN)/python -m tests.torture run $(TORTURE_ARGS)
 
 # One resolution (dev), and the smaller locks are cut from it, so that versions never differ.
 COMPILE = $(UV) pip compile pyproject.toml -q --universal --python-version 3.11 --generate-hashes \

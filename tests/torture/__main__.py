@@ -1,0 +1,119 @@
+"""`python -m tests.torture`: the long run behind `make torture`, a single round again, or a second look at one."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tests.torture.campaign import Campaign, Task
+from tests.torture.checker import check
+from tests.torture.evidence import load_evidence
+from tests.torture.round import Ending, Report, Round
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from tests.torture.moments import Plan
+
+FOLDER = Path("build/torture")
+KILLS = 500
+STOPS = 200
+# What a round may list; the rest is told by `check`.
+MOST_SHOWN = 20
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Return 0, or 1 when a promise was broken."""
+    options = _parser().parse_args(arguments)
+    console = Console(soft_wrap=True, highlight=False)
+    if options.command == "check":
+        return _show(console, check(load_evidence(options.folder)))
+    if options.command == "round":
+        task = Task(ending=options.ending, seed=options.seed, lives=options.lives)
+        report = _play(options.folder / task.name, task, lambda number, plan: None)
+        console.print(f"{_spell(report)}\nkept in {options.folder / task.name}")
+        return _show(console, report.findings)
+    return run(console, options.folder, options.seed, kills=options.kills, stops=options.stops)
+
+
+def run(console: Console, folder: Path, seed: int | None, *, kills: int, stops: int) -> int:
+    """Do what is left of a campaign, or all of a new one. Return 1 at the first round with findings."""
+    campaign = Campaign.resume(folder, seed=seed, sizes={"kill": kills, "terminate": stops})
+    done = campaign.lives_done
+    console.print(f"seed {campaign.seed}" + (f", {done} lives done before" if done else ""))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("lives", total=campaign.lives, completed=done)
+        for task in campaign.left():
+            progress.update(bar, description=task.ending)
+            folder_of_round = campaign.folder_of(task)
+            report = _play(folder_of_round, task, lambda number, plan: progress.advance(bar))
+            console.print(f"{task.ending} round, seed {task.seed}: {_spell(report)}")
+            if report.findings:
+                _show(console, report.findings)
+                console.print(f"the round is in {folder_of_round}; again: {task.command}")
+                return 1
+            shutil.rmtree(folder_of_round)
+            campaign.finish(task, report.figures)
+    console.print(f"every promise kept; in all: {_spell_figures(campaign.figures)}")
+    return 0
+
+
+def _play(folder: Path, task: Task, progress: Callable[[int, Plan], None]) -> Report:
+    """Play a round in `folder`, which is made anew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    played = Round(folder, seed=task.seed, lives=task.lives, ending=task.ending)
+    try:
+        return played.run(progress)
+    except AssertionError as error:
+        return Report(findings=[f"the round could not go on: {error}"], figures={})
+
+
+def _show(console: Console, findings: Sequence[str]) -> int:
+    for finding in findings[:MOST_SHOWN]:
+        console.print(finding, markup=False)
+    if len(findings) > MOST_SHOWN:
+        console.print(f"and {len(findings) - MOST_SHOWN} more")
+    console.print(f"{len(findings)} findings")
+    return 1 if findings else 0
+
+
+def _spell(report: Report) -> str:
+    return f"{len(report.findings)} findings; {_spell_figures(report.figures)}"
+
+
+def _spell_figures(figures: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in figures.items())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    long = commands.add_parser("run", help="the long run; goes on where it was interrupted")
+    long.add_argument("--kills", type=int, default=KILLS, help="lives that end by SIGKILL")
+    long.add_argument("--stops", type=int, default=STOPS, help="lives that end by SIGTERM")
+    long.add_argument("--seed", type=int, help="begin anew with this seed")
+    once = commands.add_parser("round", help="one round, to repeat a finding")
+    once.add_argument("--seed", type=int, required=True)
+    once.add_argument("--lives", type=int, required=True)
+    once.add_argument("--ending", choices=get_args(Ending), default="kill")
+    for command in (long, once):
+        command.add_argument("--folder", type=Path, default=FOLDER, help="where rounds are kept")
+    again = commands.add_parser("check", help="judge the folder of a round that has ended")
+    again.add_argument("folder", type=Path)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""An interrupted campaign goes on where it was, and tells how to repeat each round."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.torture.campaign import LIVES_IN_ROUND, Campaign
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.torture.round import Ending
+
+SIZES: dict[Ending, int] = {"kill": 2 * LIVES_IN_ROUND, "terminate": 10}
+
+
+def test_it_goes_on_after_the_rounds_that_are_done(tmp_path: Path) -> None:
+    campaign = Campaign.resume(tmp_path, seed=None, sizes=SIZES)
+    first, *others = campaign.left()
+    campaign.finish(first, {"runs": 7})
+    resumed = Campaign.resume(tmp_path, seed=None, sizes=SIZES)
+    assert (resumed.seed, [*resumed.left()]) == (campaign.seed, others)
+    assert (resumed.lives_done, resumed.figures) == (LIVES_IN_ROUND, {"runs": 7})
+
+
+def test_one_that_is_done_is_followed_by_a_new_one(tmp_path: Path) -> None:
+    campaign = Campaign.resume(tmp_path, seed=4, sizes=SIZES)
+    for task in campaign.left():
+        campaign.finish(task, {})
+    assert Campaign.resume(tmp_path, seed=4, sizes=SIZES).lives_done == 0
+
+
+def test_another_seed_or_size_begins_anew(tmp_path: Path) -> None:
+    campaign = Campaign.resume(tmp_path, seed=4, sizes=SIZES)
+    campaign.finish(next(campaign.left()), {})
+    assert Campaign.resume(tmp_path, seed=5, sizes=SIZES).lives_done == 0
+    assert Campaign.resume(tmp_path, seed=4, sizes={**SIZES, "kill": 5}).lives_done == 0
+
+
+def test_a_round_names_the_command_that_repeats_it(tmp_path: Path) -> None:
+    *_, last = Campaign.resume(tmp_path, seed=4, sizes=SIZES).left()
+    assert last.command.endswith("round --seed 4000 --lives 10 --ending terminate")
