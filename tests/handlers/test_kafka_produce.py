@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -30,11 +29,6 @@ def record(value: Any = "v", **options: Any) -> Record:
 class Order(BaseModel):
     id: int
     at: datetime
-
-
-@dataclass
-class Ctx:
-    idempotency_key: str = "run-1/send"
 
 
 # What goes on the wire
