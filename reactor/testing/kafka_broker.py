@@ -229,9 +229,10 @@ class KafkaBroker:
         self._process.wait_until_ready(READY_TIMEOUT_SECONDS)
 
     def _format(self, java: list[str], settings: Path) -> None:
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         tool = [*java, SHORT_LIVED, "kafka.tools.StorageTool"]
-        command = [*tool, "format", "-c", str(settings), "-t", cluster]
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # With "=", or one identifier in 64, which starts with "-", is taken for an option.
+        command = [*tool, "format", "-c", str(settings), f"--cluster-id={cluster}"]
         for user, password in self._users.items():
             for mechanism in SCRAM_MECHANISMS:
                 command += ["--add-scram", f"{mechanism}=[name={user},password={password}]"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -186,6 +187,19 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         broker = KafkaBroker(tmp_path, port=port, jars=tmp_path)
         with pytest.raises(JavaProcessError, match=f"port {port} of 127.0.0.1 is taken"):
             broker.start()
+
+
+def test_a_cluster_may_have_an_identifier_that_looks_like_an_option(
+    start_broker: Callable[..., KafkaBroker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One random identifier in 64 starts with a dash, which Kafka's tool took for an option."""
+    monkeypatch.setattr(uuid, "uuid4", lambda: uuid.UUID(bytes=b"\xf8" + bytes(15)))
+    broker = start_broker()
+    assert (
+        AdminClient({"bootstrap.servers": broker.bootstrap})
+        .list_topics(timeout=PATIENCE_SECONDS)
+        .cluster_id.startswith("-")
+    )
 
 
 def test_free_ports_are_those_that_the_system_does_not_hand_out() -> None:
