@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     Matched = tuple[Event[Any], bytes, list[tuple[Listener, Decision]]]
 
 
+# So long a source that brings many events at once waits for places, where runs end quickly enough to make them.
+PATIENCE_SECONDS = 0.02
+
+
 class Placed:
     """A run that a new event starts, and the place that the scheduler gave it."""
 
@@ -73,6 +77,10 @@ class Starter(Protocol):
         """Begin a run whose row is durable and running."""
         ...
 
+    def await_turn(self, place: Placed, event: Event[Any], raw: bytes) -> None:
+        """Take note of a run whose row is durable and pending."""
+        ...
+
     def gathered(self, workflow: str, seq: int) -> None:
         """Count a durable event towards the next batch of a workflow."""
         ...
@@ -98,6 +106,7 @@ class Acceptance:
     ) -> None:
         self.listeners: Mapping[str, Sequence[Listener]] = {}
         self.writes: set[asyncio.Future[list[bool]]] = set()
+        self._patient: list[asyncio.Future[None]] = []
         self._store = store
         self._clock = clock
         self._telemetry = telemetry
@@ -116,6 +125,8 @@ class Acceptance:
     ) -> list[Accepted]:
         """Return when the events are durable, with all that they start. See `Intake.accept`."""
         observed_at = self._clock.now()
+        if wait and len(events) > 1:
+            await self._let_runs_end(self.listeners.get(sensor, ()), len(events))
         while True:
             listeners = self.listeners
             offers = [self._matched(event, listeners.get(sensor, ())) for event in events]
@@ -124,6 +135,26 @@ class Acceptance:
                 return await self._commit(sensor, offers, cursor, taken, observed_at)
             # The project was read again while this waited for credit: other workflows may listen now.
             self._give_back(taken)
+
+    async def _let_runs_end(self, listeners: Sequence[Listener], count: int) -> None:
+        """Wait a moment for places: a run that starts with its event costs half of one that waits as a row."""
+        lanes = [self._scheduler.lanes[listener.graph.name] for listener in listeners]
+        loop = asyncio.get_running_loop()
+        until = loop.time() + PATIENCE_SECONDS
+        while not self._scheduler.has_places(lanes, count) and loop.time() < until:
+            room = loop.create_future()
+            self._patient.append(room)
+            late = loop.call_at(until, _settle, room)
+            try:
+                await room
+            finally:
+                late.cancel()
+
+    def made_room(self) -> None:
+        """Look again whether what waits for places can have them now."""
+        patient, self._patient = self._patient, []
+        for room in patient:
+            _settle(room)
 
     def _matched(self, event: Event[Any], listeners: Sequence[Listener]) -> Matched:
         decisions = [(listener, match(listener, event)) for listener in listeners]
@@ -232,6 +263,8 @@ class Acceptance:
                 elif place.starts:
                     self._credit[place.row.workflow].give(1, now=now)
                     self._starter.begin(place, event, raw)
+                else:
+                    self._starter.await_turn(place, event, raw)
             for listener, decision in decisions:
                 if isinstance(decision, Gathered):
                     self._credit[listener.graph.name].give(1, now=now)
@@ -322,3 +355,8 @@ class Acceptance:
                         detail=letter.detail,
                     )
                 )
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from reactor.clock import monotonic
 from reactor.engine.acceptance import Acceptance
 from reactor.engine.credits import Budget
+from reactor.engine.crew import Crew
 from reactor.engine.event_json import decode_event
 from reactor.engine.gathering import Gathering
 from reactor.engine.matching import Listener, listeners_by_sensor
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
 DEATHS_BEFORE_PARKING = 3
 START_BATCH = 256
 UNLIMITED = 2**62
+# Pending runs whose event is kept at hand: about 16 MB at most.
+MOST_FRESH = 4096
+LARGEST_FRESH_BYTES = 4096
 READ_RETRY_SECONDS = 0.5
 
 
@@ -83,7 +87,9 @@ class Engine:
         )
         self._redriving = Redriving(store, self._acceptance, self._data_types, clock, self._line_up)
         self._gathering = Gathering(self._tools, clock, self._spawn, self._line_up)
-        self._active: dict[int, tuple[ActiveRun, asyncio.Task[None]]] = {}
+        self._crew = Crew(store, left=self._left, moved=self.moved)
+        self._fresh: dict[int, tuple[Placed, Event[Any], bytes]] = {}
+        self._active: dict[int, tuple[ActiveRun, Lane]] = {}
         self._helpers: set[asyncio.Task[Any]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -97,6 +103,9 @@ class Engine:
         self.scheduler.define(graphs)
         self._gathering.define(graphs)
         self._acceptance.listeners = listeners_by_sensor(graphs)
+        self._crew.forget()
+        # Their data may be read by other types now.
+        self._fresh.clear()
         self._data_types.update(
             {name: TypeAdapter(sensor.data_type) for name, sensor in sensors.items()}
         )
@@ -174,19 +183,25 @@ class Engine:
 
     def begin(self, place: Placed, event: Event[Any], raw: bytes) -> None:
         """Begin a run whose row is durable and running."""
-        self._start(self._new_run(place, event, raw), place.lane)
+        self._start(self._new_run(place, event, raw, place.row.created_at), place.lane)
 
-    def _new_run(self, place: Placed, event: Event[Any], raw: bytes) -> ActiveRun:
+    def await_turn(self, place: Placed, event: Event[Any], raw: bytes) -> None:
+        """Keep the event of a pending run at hand, so that it need not be read again if its turn comes soon."""
+        if len(self._fresh) < MOST_FRESH and len(raw) <= LARGEST_FRESH_BYTES:
+            self._fresh[place.row.id] = (place, event, raw)
+
+    def _new_run(self, place: Placed, event: Event[Any], raw: bytes, started_at: int) -> ActiveRun:
         row = place.row
         return ActiveRun(
             self._tools,
+            self._crew,
             place.lane.graph,
             run=row.id,
             key=row.key,
             event=event,
             event_json=raw,
             created_at=row.created_at,
-            started_at=row.created_at,
+            started_at=started_at,
         )
 
     def kick(self) -> None:
@@ -203,6 +218,7 @@ class Engine:
         for lane in self.scheduler.lanes_to_refill():
             lane.is_refilling = True
             self._spawn(self._refill(lane))
+        self._acceptance.made_room()
 
     async def _refill(self, lane: Lane) -> None:
         name = lane.graph.name
@@ -224,7 +240,9 @@ class Engine:
         started_at = self.clock.now_micros()
         try:
             await self._tools.durably(lambda: self.store.start_runs(ids, started_at))
-            stored = {run.id: run for run in await self.store.load_runs(ids)}
+            unknown = [run for run in ids if run not in self._fresh]
+            loaded = await self.store.load_runs(unknown) if unknown else ()
+            stored = {run.id: run for run in loaded}
         except StoreStoppedError:
             return
         now = monotonic()
@@ -232,8 +250,11 @@ class Engine:
         for start in starts:
             self.scheduler.started(start)
             self.credits[start.lane.graph.name].give(1, now=now)
+            fresh = self._fresh.pop(start.run.id, None)
             run = stored.get(start.run.id)
-            if run is None or run.state != "running":
+            if fresh is not None:
+                self._start(self._new_run(*fresh, started_at), start.lane)
+            elif run is None or run.state != "running":
                 self.scheduler.leave(start.lane, start.run.key)
             else:
                 self._start(self._resumed_run(start.lane.graph, run), start.lane)
@@ -241,6 +262,7 @@ class Engine:
     def _resumed_run(self, graph: Graph, run: StoredRun) -> ActiveRun:
         return ActiveRun(
             self._tools,
+            self._crew,
             graph,
             run=run.id,
             key=run.key,
@@ -258,23 +280,18 @@ class Engine:
     def _start(self, run: ActiveRun, lane: Lane) -> None:
         self.bytes.force(run.size_bytes)
         self._idle.clear()
-        task = asyncio.get_running_loop().create_task(
-            self._see_through(run, lane), name=f"run of {lane.graph.name}"
-        )
-        self._active[run.id] = (run, task)
+        self._active[run.id] = (run, lane)
+        run.begin()
 
-    async def _see_through(self, run: ActiveRun, lane: Lane) -> None:
-        try:
-            with suppress(StoreStoppedError):
-                await run.execute()
-        finally:
-            self.moved_at = monotonic()
-            del self._active[run.id]
-            self.bytes.give(run.size_bytes, now=self.moved_at)
-            self.scheduler.leave(lane, run.key)
-            if not self._active:
-                self._idle.set()
-            self.kick()
+    def _left(self, run: ActiveRun) -> None:
+        """Make room: a run has ended, or was given up."""
+        self.moved_at = monotonic()
+        _, lane = self._active.pop(run.id)
+        self.bytes.give(run.size_bytes, now=self.moved_at)
+        self.scheduler.leave(lane, run.key)
+        if not self._active:
+            self._idle.set()
+        self.kick()
 
     def _tell_of_credit(self, budget: Budget, is_short: bool) -> None:
         kind = "bytes" if budget is self.bytes else "runs"
@@ -303,8 +320,8 @@ class Engine:
                     await asyncio.wait(under_way)
                 await self._idle.wait()
         left = len(self._active)
-        rest: set[asyncio.Future[Any]] = {task for _, task in self._active.values()}
-        rest |= self._helpers | self._acceptance.writes
+        rest: set[asyncio.Future[Any]] = self._crew.close() | self._helpers
+        rest |= self._acceptance.writes
         for future in rest:
             future.cancel()
         if rest:

@@ -13,7 +13,7 @@ from reactor.engine.process_worker import call_step
 from reactor.errors import StepError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
 
     from reactor.model.context import Context
     from reactor.model.event import Event
@@ -30,18 +30,19 @@ class Executors:
         self._threads = CapacityLimiter(threads)
         self._processes = CapacityLimiter(processes)
 
-    async def call(self, graph: Graph, step: Step, arguments: Mapping[str, Any]) -> Any:
-        """Return what the step's function returns.
+    def call(self, graph: Graph, step: Step, arguments: Mapping[str, Any]) -> Awaitable[Any]:
+        """Return an awaitable of what the step's function returns.
 
         Cancelled, a coroutine is cancelled and a process ended; a thread cannot be ended, so it is left to finish
         and its result is dropped.
         """
         if step.executor == "loop":
-            return await step.function(**arguments)
+            called: Awaitable[Any] = step.function(**arguments)
+            return called
         if step.executor == "thread":
             call = partial(step.function, **arguments)
-            return await to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._threads)
-        return await self._call_in_process(graph, step, arguments)
+            return to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._threads)
+        return self._call_in_process(graph, step, arguments)
 
     async def _call_in_process(self, graph: Graph, step: Step, arguments: Mapping[str, Any]) -> Any:
         # JSON crosses, not pickles: the worker reads the arguments by the step's own annotations.

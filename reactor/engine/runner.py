@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from reactor.clock import from_micros, monotonic
+from reactor.engine.crew import Result
 from reactor.errors import Reject, ResultError, StepError, StoreFullError
 from reactor.model.context import Context, StepLog
 from reactor.model.graph import downstream
@@ -23,6 +24,7 @@ from reactor.telemetry.facts import RunFinished, RunStarted, StepFinished, Threa
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from reactor.engine.crew import Crew
     from reactor.engine.tools import Tools
     from reactor.model.event import Event
     from reactor.model.graph import Graph, Step
@@ -33,12 +35,22 @@ LONGEST_ERROR = 4000
 _step_log = logging.getLogger("reactor.step")
 
 
+@dataclass(slots=True)
+class Tried:
+    """What came of an attempt: its row, the result, and when the next attempt is due, None for never."""
+
+    row: StepRow
+    value: Any
+    next_at: int | None
+
+
 class ActiveRun:
-    """A run that has its place. `execute` returns when it is finished, and then only."""
+    """A run that has its place, from `begin` to its end, of which the crew tells."""
 
     def __init__(
         self,
         tools: Tools,
+        crew: Crew,
         graph: Graph,
         *,
         run: int,
@@ -57,6 +69,7 @@ class ActiveRun:
         self.is_finished = False
         self.size_bytes = sum(len(raw) for _, raw in batch) or len(event_json)
         self._tools = tools
+        self._crew = crew
         self._event = event
         self._event_json = event_json
         self._batch = batch
@@ -76,8 +89,8 @@ class ActiveRun:
         self._earlier = {row.step: row for row in attempts}
         self._deadline = None if graph.timeout is None else from_micros(started_at) + graph.timeout
 
-    async def execute(self) -> None:
-        """Run what has no recorded end yet, to the end of the run."""
+    def begin(self) -> None:
+        """Begin what has no recorded end yet; the crew sees it through and tells when the run has ended."""
         self._tools.telemetry.emit(
             RunStarted(
                 workflow=self.graph.name,
@@ -89,9 +102,38 @@ class ActiveRun:
             )
         )
         self._restore()
-        ready = self._claim(self.graph.steps)
+        self._go_on(self._claim(self.graph.steps))
+
+    def _go_on(self, ready: Sequence[Step]) -> None:
+        """A lone coroutine goes with those of other runs, anything else gets a task that sees the run through."""
+        if len(ready) == 1 and ready[0].executor == "loop" and ready[0].name not in self._earlier:
+            self._crew.add(self, ready[0])
+        else:
+            self._crew.spawn(self, self._see_through(ready))
+
+    async def attempt(self, step: Step) -> None:
+        """Try a step for the first time, while nothing else of this run goes on."""
+        tried = await self._try(step, 1)
+        if tried.row.outcome != "succeeded":
+            self._crew.spawn(self, self._see_through([step], tried))
+            return
+        self._ended_steps += 1
+        end = self._end() if self._ended_steps == len(self.graph.steps) else None
+        self._crew.record(Result(self, step, tried.value, tried.row, end))
+
+    def recorded(self, step: Step, value: Any, end: RunEnd | None) -> None:
+        """Go on after a result of `attempt` that is durable."""
+        if end is not None:
+            self._ended(end)
+            return
+        self._values[step.name] = value
+        self._done.add(step.name)
+        self._go_on(self._claim(self.graph.dependants[step.name]))
+
+    async def _see_through(self, ready: Sequence[Step], tried: Tried | None = None) -> None:
+        """Run what is left, to the end of the run; `tried` is what came of the first attempt of the only step."""
         if len(ready) == 1:
-            await self._branch(ready[0])
+            await self._branch(ready[0], tried)
         elif ready:
             await self._branches(ready)
         if not self.is_finished:
@@ -144,11 +186,12 @@ class ActiveRun:
             for step in steps:
                 group.create_task(self._branch(step), name=f"step {step.name} of {self._spelled}")
 
-    async def _branch(self, step: Step) -> None:
+    async def _branch(self, step: Step, tried: Tried | None = None) -> None:
         """Run a step and then what it makes ready: one in this task, others beside it."""
         while True:
-            if not await self._run_step(step):
+            if not await self._run_step(step, tried):
                 return
+            tried = None
             ready = self._claim(self.graph.dependants[step.name])
             if len(ready) != 1:
                 break
@@ -156,47 +199,19 @@ class ActiveRun:
         if ready:
             await self._branches(ready)
 
-    async def _run_step(self, step: Step) -> bool:
+    async def _run_step(self, step: Step, tried: Tried | None) -> bool:
         """Return True when the step succeeded and that is durable; False when its end is recorded otherwise."""
         earlier = self._earlier.get(step.name)
-        attempt = 1 if earlier is None else earlier.attempt + 1
         if earlier is not None:
             await self._wait_until(earlier.next_at)
+        attempt = 1 if earlier is None else earlier.attempt + 1
         while True:
-            started_at = self._tools.clock.now_micros()
-            started = monotonic()
-            self._working += 1
-            try:
-                outcome, error, raw, value, is_final = await self._attempt(step, attempt)
-            finally:
-                self._working -= 1
-            duration = timedelta(seconds=monotonic() - started)
-            row = StepRow(
-                self.id,
-                step.name,
-                outcome,
-                attempt,
-                started_at,
-                self._tools.clock.now_micros(),
-                raw,
-                error,
-            )
-            next_at = None if is_final else self._next_attempt_at(step, row)
-            self._tools.telemetry.emit(
-                StepFinished(
-                    workflow=self.graph.name,
-                    step=step.name,
-                    run_id=self._spelled,
-                    attempt=attempt,
-                    outcome=outcome,
-                    duration=duration,
-                    error=error,
-                    final=next_at is None,
-                )
-            )
-            if outcome == "succeeded":
+            if tried is None:
+                tried = await self._try(step, attempt)
+            row, next_at = tried.row, tried.next_at
+            if row.outcome == "succeeded":
                 await self._record([row])
-                self._values[step.name] = value
+                self._values[step.name] = tried.value
                 self._done.add(step.name)
                 return True
             if next_at is None:
@@ -204,7 +219,42 @@ class ActiveRun:
                 return False
             await self._record_attempt(row, next_at)
             await self._wait_until(next_at)
-            attempt += 1
+            attempt, tried = attempt + 1, None
+
+    async def _try(self, step: Step, attempt: int) -> Tried:
+        """Call the step's function once, and tell what came of it."""
+        started_at = self._tools.clock.now_micros()
+        started = monotonic()
+        self._working += 1
+        try:
+            outcome, error, raw, value, is_final = await self._attempt(step, attempt)
+        finally:
+            self._working -= 1
+        duration = timedelta(seconds=monotonic() - started)
+        row = StepRow(
+            self.id,
+            step.name,
+            outcome,
+            attempt,
+            started_at,
+            self._tools.clock.now_micros(),
+            raw,
+            error,
+        )
+        next_at = None if is_final else self._next_attempt_at(step, row)
+        self._tools.telemetry.emit(
+            StepFinished(
+                workflow=self.graph.name,
+                step=step.name,
+                run_id=self._spelled,
+                attempt=attempt,
+                outcome=outcome,
+                duration=duration,
+                error=error,
+                final=next_at is None,
+            )
+        )
+        return Tried(row, value, next_at)
 
     def _next_attempt_at(self, step: Step, row: StepRow) -> int | None:
         at = next_attempt_at(

@@ -34,6 +34,8 @@ class Lane:
     busy_keys: set[str] = field(default_factory=set)
     window: deque[PendingRun] = field(default_factory=deque)
     starting: set[int] = field(default_factory=set)
+    # Started while the window was being read: what was read may still call them pending.
+    started_meanwhile: set[int] = field(default_factory=set)
     is_behind: bool = False
     # All pending rows were looked at and every key is busy: nothing to look for until a run leaves or arrives.
     is_stuck: bool = False
@@ -93,6 +95,17 @@ class Scheduler:
             lane.arriving += 1
         return starts
 
+    def has_places(self, lanes: Iterable[Lane], count: int) -> bool:
+        """Return whether so many new runs of each lane could start at once, as far as that can be had at all."""
+        return all(
+            not lane.pending
+            and not lane.arriving
+            and (
+                lane.running + count <= lane.graph.concurrency or 2 * count > lane.graph.concurrency
+            )
+            for lane in lanes
+        )
+
     def placed(self, lane: Lane, run: PendingRun, *, starts: bool, is_durable: bool) -> None:
         """Tell what became of a placed run: it is durable, or it was known before or refused and is no more."""
         if starts:
@@ -102,13 +115,6 @@ class Scheduler:
         lane.arriving -= 1
         if is_durable:
             self._add_pending(lane, run)
-
-    def occupy_again(self, lane: Lane, run: PendingRun) -> None:
-        """Put a run back among the pending that had its place and did not start."""
-        lane.starting.discard(run.id)
-        lane.pending += 1
-        lane.is_behind = True
-        self.leave(lane, run.key)
 
     def leave(self, lane: Lane, key: str | None) -> None:
         """A run has left its place."""
@@ -143,6 +149,8 @@ class Scheduler:
     def started(self, start: Start) -> None:
         """The run is durably running: it is no longer a pending row."""
         start.lane.starting.discard(start.run.id)
+        if start.lane.is_refilling:
+            start.lane.started_meanwhile.add(start.run.id)
 
     def lanes_to_refill(self) -> list[Lane]:
         """Return lanes whose window holds nothing that could start while rows wait behind it."""
@@ -161,7 +169,9 @@ class Scheduler:
     def refill(self, lane: Lane, oldest: Sequence[PendingRun], heads: Sequence[PendingRun]) -> None:
         """Give a lane a new window: its oldest pending rows and, where keys go in turn, the oldest of each key."""
         lane.is_refilling = False
-        by_id = {run.id: run for run in (*oldest, *heads) if run.id not in lane.starting}
+        taken = lane.starting | lane.started_meanwhile
+        by_id = {run.id: run for run in (*oldest, *heads) if run.id not in taken}
+        lane.started_meanwhile.clear()
         lane.window = deque(by_id[run] for run in sorted(by_id))
         lane.is_behind = len(lane.window) < lane.pending
         lane.after_key = heads[-1].key or "" if len(heads) >= WINDOW else ""

@@ -215,6 +215,10 @@ class Store(Protocol):
         """Record the ends of steps, and of their run where these were the last. A second end of a step is an error."""
         ...
 
+    def finish_many(self, steps: Sequence[StepRow], ends: Sequence[RunEnd]) -> Awaitable[None]:
+        """Record the ends of steps of many runs, and of the runs that end with them, in one transaction."""
+        ...
+
     async def record_attempt(self, attempt: AttemptRow, *, is_waiting: bool) -> None:
         """Record an attempt that another will follow; `is_waiting` when nothing else of the run is going on."""
         ...

@@ -191,12 +191,16 @@ class SqliteStore:
         await self._writer.write(Rows([(sql.RELEASE_RUNS, ())]))
 
     def finish_steps(self, steps: Sequence[StepRow], end: RunEnd | None) -> Awaitable[None]:
+        return self.finish_many(steps, () if end is None else (end,))
+
+    def finish_many(self, steps: Sequence[StepRow], ends: Sequence[RunEnd]) -> Awaitable[None]:
         rows: list[tuple[sql.Statement, tuple[Any, ...]]] = [
             (sql.INSERT_STEP, _step_row(step)) for step in steps
         ]
-        if end is not None:
-            rows.append((sql.FINISH_RUN, (end.outcome, end.finished_at, end.error, end.run)))
-        size_bytes = sum(len(step.result or b"") for step in steps)
+        rows += [
+            (sql.FINISH_RUN, (end.outcome, end.finished_at, end.error, end.run)) for end in ends
+        ]
+        size_bytes = sum([len(step.result or b"") for step in steps])
         return self._writer.write(Rows(rows, size_bytes))
 
     async def record_attempt(self, attempt: AttemptRow, *, is_waiting: bool) -> None:
