@@ -52,6 +52,11 @@ def match(listener: Listener, event: Event[Any]) -> Decision:
 
 def spell_decisions(decisions: Sequence[tuple[str, Decision, int | None]]) -> str:
     """Return the decisions as they are stored: JSON rows of workflow, verdict, clause (or run id) and actual value."""
+    if len(decisions) == 1:
+        workflow, decision, run = decisions[0]
+        # By far the most common one; names of workflows need no escape in JSON.
+        if type(decision) is Fired and decision.key is None and run is not None:
+            return f'[["{workflow}","fired","{spell_id(run)}",""]]'
     rows: list[list[str]] = []
     for workflow, decision, run in decisions:
         match decision:

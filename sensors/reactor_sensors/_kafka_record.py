@@ -142,20 +142,7 @@ class Decoder:
             value = self.value(record.value)
         except PoisonError as error:
             return poison_of(origin, record, reason=error.reason, detail=str(error))
-        return _event(
-            origin.source,
-            KafkaRecord(
-                topic=origin.topic,
-                partition=origin.partition,
-                offset=record.offset,
-                key=spell_bytes(record.key),
-                value=value,
-                headers=tuple([(name, spell_bytes(text)) for name, text in record.headers]),
-                timestamp=-1 if record.timestamp is None else record.timestamp,
-                timestamp_type=_TIMESTAMP_TYPES[record.timestamp_type == 1],
-            ),
-            now,
-        )
+        return _event(origin.source, _readable(origin, record, value), now)
 
     def value(self, raw: bytes | None) -> Any:
         """Return the decoded value, None for a tombstone. Raises PoisonError."""
@@ -224,6 +211,21 @@ def _loads(raw: bytes) -> Any:
         raise PoisonError("not_json", f"the value is not JSON: {error}") from None
 
 
+def _readable(origin: Origin, record: RawRecord, value: Any) -> KafkaRecord[Any]:
+    """Return the record with its decoded value; by its parts, because to validate them would take as long as all else."""
+    made: KafkaRecord[Any] = object.__new__(KafkaRecord)
+    put = object.__setattr__
+    put(made, "topic", origin.topic)
+    put(made, "partition", origin.partition)
+    put(made, "offset", record.offset)
+    put(made, "key", spell_bytes(record.key))
+    put(made, "value", value)
+    put(made, "headers", tuple([(name, spell_bytes(text)) for name, text in record.headers]))
+    put(made, "timestamp", -1 if record.timestamp is None else record.timestamp)
+    put(made, "timestamp_type", _TIMESTAMP_TYPES[record.timestamp_type == 1])
+    return made
+
+
 def _event(source: str, record: KafkaRecord[Any], now: datetime) -> Event[Any]:
     return Event(
         id=f"{record.topic}/{record.partition}/{record.offset}",
@@ -239,7 +241,7 @@ def sane_time(timestamp: int, now: datetime) -> datetime:
     """Return the instant of a record's timestamp in milliseconds, or `now` where no right clock can have meant it."""
     try:
         written_at = from_micros(timestamp * _MICROS_PER_MS)
-    except (ValueError, OverflowError, OSError):
+    except OverflowError:
         return now
     return written_at if _EARLIEST <= written_at <= now + _MOST_AHEAD else now
 
