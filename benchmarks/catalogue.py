@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks import files, idle, pending, runs, webhooks
+from benchmarks import files, idle, kafka, pending, runs, webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +44,11 @@ BENCHMARKS = {
             name="webhooks",
             title="Signed webhooks accepted durably, 32 connections (real daemon)",
             measure=lambda scale: webhooks.measure(webhooks.SIZES[scale]),
+        ),
+        Benchmark(
+            name="kafka",
+            title="Kafka records of 200 bytes, 4 partitions (real daemon, real broker)",
+            measure=lambda scale: kafka.measure(kafka.SIZES[scale]),
         ),
         Benchmark(
             name="idle",

@@ -212,7 +212,7 @@ def _loads(raw: bytes) -> Any:
 
 
 def _readable(origin: Origin, record: RawRecord, value: Any) -> KafkaRecord[Any]:
-    """Return the record with its decoded value; by its parts, because to validate them would take as long as all else."""
+    """Return the record with its decoded value; by its parts: to validate them would take as long as all else."""
     made: KafkaRecord[Any] = object.__new__(KafkaRecord)
     put = object.__setattr__
     put(made, "topic", origin.topic)
