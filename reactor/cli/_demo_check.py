@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
-from reactor.cli._demo_plan import TIMER_SENSOR, TIMER_WORKFLOW
+from reactor.cli._demo_plan import BATCH_WORKFLOW, TIMER_SENSOR, TIMER_WORKFLOW
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from reactor.cli._demo_ledger import Counts, StepKey, StepValue
@@ -17,14 +18,23 @@ MOST_LISTED = 5
 
 
 def count_differences(expected: Expected, counts: Counts, rows: Mapping[str, int]) -> list[str]:
-    """Return one line for each count that is not what was sent in; the timer is left out."""
+    """Return one line for each count that is not what was sent in.
+
+    The timer is left out, and how many batches succeeded: both depend on the clock.
+    """
     events = {sensor: count for sensor, count in counts.events.items() if sensor != TIMER_SENSOR}
-    runs = {f"{w}, {how}": n for (w, how), n in counts.runs.items() if w != TIMER_WORKFLOW}
+    runs = {
+        f"{workflow}, {how}": count
+        for (workflow, how), count in counts.runs.items()
+        if workflow != TIMER_WORKFLOW and (workflow, how) != (BATCH_WORKFLOW, "succeeded")
+    }
     wanted_runs = {f"{workflow}, {how}": n for (workflow, how), n in expected.runs.items()}
     return [
         *differences("events of sensor", expected.events, events),
         *differences("runs of", wanted_runs, runs),
         *differences("dead letters of", expected.dead_letters, counts.dead_letters),
+        *differences("input without an event of sensor", expected.parked, counts.parked),
+        *differences("events in batches of", expected.batched, counts.batched),
         *differences("rows in table", expected.rows, rows),
     ]
 
@@ -36,6 +46,41 @@ def differences(what: str, expected: Mapping[str, int], actual: Mapping[str, int
         for name in sorted({*expected, *actual})
         if expected.get(name, 0) != actual.get(name, 0)
     ]
+
+
+def id_differences(what: str, sent: Collection[str], found: Collection[str]) -> list[str]:
+    """Return what is wrong unless `found` holds each id of `sent` once, and no other."""
+    counts = Counter(found)
+    faults = {
+        "missing": {*sent} - {*found},
+        "never sent": {*found} - {*sent},
+        "there more than once": {name for name, count in counts.items() if count > 1},
+    }
+    return [
+        f"{what}: {count} {fault}, such as {min(ids)}"
+        for fault, ids in faults.items()
+        if (count := len(ids))
+    ]
+
+
+def order_differences(
+    sent: Mapping[str, Sequence[str]], followed: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """Return one line for each key whose records were not followed once each in the order sent."""
+    faults = []
+    for key in sorted({*sent, *followed}):
+        wanted, found = [*sent.get(key, ())], [*followed.get(key, ())]
+        if wanted == found:
+            continue
+        where = next(
+            (i for i, (one, other) in enumerate(zip(wanted, found, strict=False)) if one != other),
+            min(len(wanted), len(found)),
+        )
+        faults.append(
+            f"records of key {key}: sent {len(wanted)}, followed {len(found)}; "
+            f"they differ from number {where + 1} on"
+        )
+    return faults
 
 
 def tick_differences(

@@ -16,7 +16,7 @@ import orjson
 from reactor.errors import ReactorError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 READY_WITHIN_SECONDS = 20.0
@@ -64,15 +64,18 @@ def free_address(*wanted: int) -> str:
 class DemoDaemon:
     """One daemon at a time in `folder`, its working directory; its state is in `folder/state`.
 
+    `project` is what it runs, `kafka` the address of the broker that they are told of.
+
     Every start uses the same addresses, as a real source expects: `hooks` and `admin`, or free ones.
     """
 
     def __init__(
         self,
         folder: Path,
-        project: Path,
+        project: Sequence[Path],
         *,
         secret: str,
+        kafka: str | None = None,
         hooks: str | None = None,
         admin: str | None = None,
         has_terminal: bool = False,
@@ -83,11 +86,13 @@ class DemoDaemon:
         self.hooks = hooks or free_address()
         self.admin = admin or free_address()
         self._project = project
+        self._kafka = kafka
         self._has_terminal = has_terminal
         # Without the user's own settings: the demo is the same everywhere.
         self._environment = {
             **{name: text for name, text in os.environ.items() if not name.startswith("REACTOR_")},
             "GITHUB_SECRET": secret,
+            **({"KAFKA_BOOTSTRAP": kafka} if kafka else {}),
         }
         self._process: asyncio.subprocess.Process | None = None
 
@@ -96,12 +101,15 @@ class DemoDaemon:
         """The process id while there is a process."""
         return self._process.pid if self._process and self._process.returncode is None else None
 
-    async def start(self) -> None:
-        """Start a daemon and return when /readyz says 200. Raises DemoError with its last words."""
+    async def start(self, *, but_for: str | None = None) -> None:
+        """Start a daemon and return when /readyz says 200, or names no sensor `but_for` this one.
+
+        Raises DemoError with its last words.
+        """
         with self.log.open("ab") as log:
             target = None if self._has_terminal else log
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "reactor", "run", str(self._project)),
+                *(sys.executable, "-m", "reactor", "run", *map(str, self._project)),
                 *("--state", str(self.state), "--hooks", self.hooks, "--admin", self.admin),
                 cwd=self.folder,
                 env=self._environment,
@@ -113,14 +121,14 @@ class DemoDaemon:
             )
         try:
             async with asyncio.timeout(READY_WITHIN_SECONDS), httpx.AsyncClient() as client:
-                while not await self._is_ready(client):  # noqa: ASYNC110  # another process
+                while not await self._is_ready(client, but_for):  # noqa: ASYNC110  # another process
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
             raise DemoError(
                 f"the daemon was not ready within {READY_WITHIN_SECONDS:g} s{self.log_end()}"
             ) from None
 
-    async def _is_ready(self, client: httpx.AsyncClient) -> bool:
+    async def _is_ready(self, client: httpx.AsyncClient, but_for: str | None) -> bool:
         assert self._process is not None
         if self._process.returncode is not None:
             raise DemoError(
@@ -134,7 +142,8 @@ class DemoDaemon:
             answer = await client.get(f"http://{found['admin']}/readyz")
         except (OSError, orjson.JSONDecodeError, httpx.TransportError):
             return False
-        return answer.status_code == httpx.codes.OK
+        reasons: list[str] = answer.json()["reasons"]
+        return all(but_for is not None and why.startswith(f"{but_for}: ") for why in reasons)
 
     async def kill(self) -> None:
         """End the process as a crash does: SIGKILL, no last word."""

@@ -1,10 +1,12 @@
-"""The real data that the demo works with, cut into files as a source would deliver them.
+"""The real data that the demo works with, cut into files and records as sources would deliver them.
 
-It comes from the PyPI package vega_datasets: share prices, Seattle's weather, airports, cars.
+It comes from the PyPI package vega_datasets: share prices, Seattle's weather, airports, cars, and
+employment in the USA.
 """
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import json
 from collections import defaultdict
@@ -19,6 +21,21 @@ if TYPE_CHECKING:
 
 NEEDED = ("duckdb", "vega_datasets")
 DAMAGED_LINE = 60
+INDUSTRIES = (
+    "construction",
+    "manufacturing",
+    "retail_trade",
+    "information",
+    "financial_activities",
+    "government",
+)
+MONTHS = 60
+# Stands in the place of a sound record, which follows: no JSON, no number, no month.
+POISON = {
+    50: b'{"industry": "construction", "month": "2006-09',
+    150: b'{"industry": "retail_trade", "month": "2008-01-01", "thousands": "many"}',
+    250: b'{"industry": "government", "thousands": 22000}',
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +55,15 @@ class DataFile:
     def workflow(self) -> str:
         """The workflow that must fire: the project has one per folder of the inbox."""
         return self.place.split("/", 1)[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A record to produce; a poisoned one can become no event."""
+
+    key: bytes
+    value: bytes
+    is_poison: bool = False
 
 
 def require_packages() -> None:
@@ -68,6 +94,25 @@ def data_files(source: Path) -> dict[str, DataFile]:
         *_cars(source / "cars.json"),
     ]
     return {file.place: file for file in files}
+
+
+def job_records(source: Path) -> list[Record]:
+    """Return every record of the topic: month by month, one of each industry, and the poison."""
+    with (source / "us-employment.csv").open(newline="", encoding="utf-8") as file:
+        months = list(csv.DictReader(file))[:MONTHS]
+    records = [
+        Record(key=industry.encode(), value=_jobs(industry, row))
+        for row in months
+        for industry in INDUSTRIES
+    ]
+    for place, value in sorted(POISON.items()):
+        records.insert(place, Record(key=b"poison", value=value, is_poison=True))
+    return records
+
+
+def _jobs(industry: str, row: dict[str, str]) -> bytes:
+    document = {"industry": industry, "month": row["month"], "thousands": float(row[industry])}
+    return json.dumps(document).encode()
 
 
 def _prices(source: Path) -> list[DataFile]:

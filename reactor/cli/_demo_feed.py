@@ -1,4 +1,4 @@
-"""The sources of the demo: somebody who drops files, and a GitHub that calls a webhook."""
+"""The sources of the demo: who drops files, a GitHub that calls a webhook, a producer for a topic."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ import httpx
 import orjson
 
 from reactor.cli._demo_daemon import DemoError
-from reactor.cli._demo_plan import Delivery, Drop, push_payload
+from reactor.cli._demo_plan import TOPIC, Delivery, Drop, Produce, push_payload
 from reactor.clock import monotonic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from reactor.cli._demo_data import DataFile
+    from reactor.cli._demo_data import DataFile, Record
     from reactor.cli._demo_plan import Act
+    from reactor.cli._demo_topic import Topic
 
 CHUNKS = 8
 RETRY_SECONDS = 0.25
@@ -40,7 +41,10 @@ class Answer:
 
 
 class Feeder:
-    """Carries out acts in real time. `say` is told, in words for people, what was done."""
+    """Carries out acts in real time. `say` is told, in words for people, what was done.
+
+    Without a `topic` there may be no act that produces.
+    """
 
     def __init__(
         self,
@@ -50,6 +54,8 @@ class Feeder:
         secret: str,
         url: Callable[[], str],
         say: Callable[[str], None],
+        topic: Topic | None = None,
+        records: Sequence[Record] = (),
     ) -> None:
         self.answers: list[Answer] = []
         self._folder = folder
@@ -57,6 +63,8 @@ class Feeder:
         self._secret = secret
         self._url = url
         self._say = say
+        self._topic = topic
+        self._records = records
         self._dropped: dict[str, asyncio.Event] = {}
 
     async def perform(self, acts: Sequence[Act], client: httpx.AsyncClient) -> None:
@@ -73,6 +81,8 @@ class Feeder:
         await asyncio.sleep(act.at_seconds)
         if isinstance(act, Drop):
             await self._drop(act)
+        elif isinstance(act, Produce):
+            await self._produce(act)
         else:
             await self._deliver(act, client)
 
@@ -102,6 +112,14 @@ class Feeder:
             for start in range(0, len(content), size):
                 file.write(content[start : start + size])
                 await asyncio.sleep(over_seconds / CHUNKS)
+
+    async def _produce(self, act: Produce) -> None:
+        assert self._topic is not None
+        records = act.of(self._records)
+        await self._topic.send(records)
+        poison = sum(record.is_poison for record in records)
+        note = f" ({poison} of them poison)" if poison else ""
+        self._say(f"topic  {TOPIC}: {len(records)} records are acknowledged{note}")
 
     async def _deliver(self, delivery: Delivery, client: httpx.AsyncClient) -> None:
         headers, body = signed(delivery, self._secret)

@@ -6,6 +6,7 @@ It shares no code with the engine on purpose: the exit code rests on this second
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -14,21 +15,33 @@ from typing import TYPE_CHECKING
 from reactor.clock import from_micros
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
 _EVENTS = "SELECT sensor, count(*) FROM event GROUP BY sensor"
 _RUNS = "SELECT workflow, coalesce(outcome, state), count(*) FROM run GROUP BY 1, 2"
-_DEAD = "SELECT workflow, count(*) FROM dead_letter GROUP BY workflow"
+_DEAD = "SELECT workflow, count(*) FROM dead_letter WHERE workflow <> '' GROUP BY workflow"
+_NO_EVENT = "SELECT sensor, count(*) FROM dead_letter WHERE workflow = '' GROUP BY sensor"
+# A batch is a run of all events of its sensor from one to another.
+_BATCHED = """
+FROM run JOIN event AS first ON first.seq = run.event
+JOIN event AS inside ON inside.seq BETWEEN run.event AND run.last_event
+ AND inside.sensor = first.sensor
+WHERE run.last_event IS NOT NULL
+"""
+_BATCHED_COUNTS = f"SELECT run.workflow, count(*) {_BATCHED} GROUP BY 1"
+_BATCHED_IDS = f"SELECT inside.id {_BATCHED} AND run.workflow = ?"
+_IDS = "SELECT id FROM event WHERE sensor = ?"
 _SKIPPED = "SELECT sensor, count(*) FROM skipped GROUP BY sensor"
 _IN_FLIGHT = "SELECT id, workflow FROM run WHERE state IN ('running', 'waiting')"
 _FINISHED = """
-SELECT run.id, run.workflow, run.outcome, event.subject, run.error,
+SELECT run.id, run.workflow, run.outcome,
+       CASE WHEN run.last_event IS NULL THEN event.subject END, run.error,
        (SELECT result FROM step WHERE step.run = run.id AND outcome = 'succeeded'
         ORDER BY finished_at DESC LIMIT 1)
 FROM run JOIN event ON event.seq = run.event
-WHERE run.state = 'finished' AND run.workflow <> ? ORDER BY run.finished_at
+WHERE run.state = 'finished' AND run.workflow NOT IN (SELECT value FROM json_each(?)) ORDER BY run.finished_at
 """
 # A run's own `started_at` is when it was admitted; what people wait for is the first step's begin.
 _LATENCIES = """
@@ -57,6 +70,9 @@ class Counts:
     runs: dict[tuple[str, str], int] = field(default_factory=dict)
     dead_letters: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
+    # By sensor: what could not become an event. By workflow: events that lie in one of its batches.
+    parked: dict[str, int] = field(default_factory=dict)
+    batched: dict[str, int] = field(default_factory=dict)
 
     def unfinished(self, *, leave_out: str = "") -> int:
         """Return how many runs have no outcome yet, one workflow left out."""
@@ -122,6 +138,8 @@ class Ledger:
                 runs={(workflow, how): n for workflow, how, n in database.execute(_RUNS)},
                 dead_letters=dict(database.execute(_DEAD).fetchall()),
                 skipped=dict(database.execute(_SKIPPED).fetchall()),
+                parked=dict(database.execute(_NO_EVENT).fetchall()),
+                batched=dict(database.execute(_BATCHED_COUNTS).fetchall()),
             )
 
     def in_flight(self) -> dict[int, str]:
@@ -129,10 +147,11 @@ class Ledger:
         with self._reading() as database:
             return {} if database is None else dict(database.execute(_IN_FLIGHT).fetchall())
 
-    def finished(self, *, leave_out: str) -> list[FinishedRun]:
-        """Return the runs that ended, in the order in which they did, one workflow left out."""
+    def finished(self, *, leave_out: Sequence[str]) -> list[FinishedRun]:
+        """Return the runs that ended, in the order in which they did, some workflows left out."""
+        silent = json.dumps([*leave_out])
         with self._reading() as database:
-            rows = [] if database is None else database.execute(_FINISHED, (leave_out,)).fetchall()
+            rows = [] if database is None else database.execute(_FINISHED, (silent,)).fetchall()
         return [
             FinishedRun(
                 id=run,
@@ -170,6 +189,19 @@ class Ledger:
             Parked(workflow=workflow, sensor=sensor, reason=reason, detail=detail)
             for workflow, sensor, reason, detail in rows
         ]
+
+    def event_ids(self, sensor: str) -> list[str]:
+        """Return the id of every event of a sensor."""
+        return self._ids(_IDS, sensor)
+
+    def batched_ids(self, workflow: str) -> list[str]:
+        """Return the id of each event once for every batch of a workflow that it lies in."""
+        return self._ids(_BATCHED_IDS, workflow)
+
+    def _ids(self, statement: str, about: str) -> list[str]:
+        with self._reading() as database:
+            rows = [] if database is None else database.execute(statement, (about,)).fetchall()
+        return [id_ for (id_,) in rows]
 
     def ticks(self, sensor: str) -> tuple[list[datetime], list[datetime]]:
         """Return the instants of a timer that became events, and those that were skipped."""

@@ -1,4 +1,4 @@
-"""What `reactor demo` does: prepares a folder, runs the show or only the project, tells the end."""
+"""What `reactor demo` does: runs the show, or only the project, and tells the end."""
 
 from __future__ import annotations
 
@@ -6,18 +6,13 @@ import asyncio
 import secrets
 import shutil
 import signal
-import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import orjson
 from rich.console import Console
 from rich.text import Text
 
-from reactor.cli._demo_daemon import DemoDaemon, DemoError, free_address
-from reactor.cli._demo_data import data_files, data_folder, require_packages
-from reactor.cli._demo_plan import Delivery, push_payload
+from reactor.cli._demo_daemon import DemoDaemon, DemoError
+from reactor.cli._demo_plan import BATCH_WORKFLOW, TOPIC_SENSOR, TREND_WORKFLOW
 from reactor.cli._demo_screen import (
     Beside,
     dead_letter_table,
@@ -26,45 +21,18 @@ from reactor.cli._demo_screen import (
     run_table,
 )
 from reactor.cli._demo_show import Show
-from reactor.errors import SettingsError
+from reactor.cli._demo_stage import open_stage
+from reactor.cli._demo_stay import stay_running
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Coroutine
+    from pathlib import Path
     from typing import Any
 
-    from reactor.cli._demo_data import DataFile
     from reactor.cli._demo_show import Report
+    from reactor.cli._demo_stage import Stage
 
-# Those of `reactor run`, if nobody has them.
-HOOKS_PORT, ADMIN_PORT = 8080, 8081
 INTERRUPTED, TERMINATED = 130, 143
-HINTS = """
-The daemon runs; below this its log goes on. Feed it from another terminal:
-
-  cd {folder}
-
-  A price file fires the workflow prices; a damaged one ends as a failed run that names the line:
-    cp samples/prices/AAPL.csv inbox/prices/
-    cp samples/prices/damaged.csv inbox/prices/
-
-  Every other file of samples/ has its place below inbox/ too:
-    cp samples/cars/japan.json inbox/cars/
-
-  A push to main, signed as GitHub signs:
-    curl -i http://{hooks}/github -H "X-GitHub-Delivery: $(date +%s)" \\
-      -H "X-Hub-Signature-256: sha256=$(openssl dgst -sha256 -hmac "$(cat secret)" \\
-          -r samples/push.json | cut -d' ' -f1)" \\
-      -H 'X-GitHub-Event: push' -H 'Content-Type: application/json' \\
-      --data-binary @samples/push.json
-
-  What came of it:
-    {reactor} runs --workflow prices --state state
-    {reactor} events --state state
-    {reactor} audit --state state
-    curl -s http://{admin}/metrics
-
-Ctrl-C drains and ends it.
-"""
 
 
 def run_demo(*, stay: bool, folder: Path | None) -> int:
@@ -72,69 +40,48 @@ def run_demo(*, stay: bool, folder: Path | None) -> int:
 
     Raises SettingsError when a package, the project or a usable folder is missing.
     """
-    require_packages()
-    files = data_files(data_folder())
-    project = project_folder()
     console = Console()
-    place = prepared_folder(folder)
-    if stay:
-        code = _run(_stay(place, project, files, console))
-        # Ctrl-C is how it is meant to end.
-        code = 0 if code == INTERRUPTED else code
-    else:
-        code = _run(_show(place, project, files, console))
-        if code == 0 and folder is None:
-            shutil.rmtree(place)
-            return code
+    with open_stage(folder) as stage:
+        if stage.why_without_topic:
+            _warn_of_missing_topic(stage.why_without_topic, console)
+        if stay:
+            code = _run(stay_running(stage, console))
+            # Ctrl-C is how it is meant to end.
+            code = 0 if code == INTERRUPTED else code
+        else:
+            code = _run(_show(stage, console))
+            if code == 0 and folder is None:
+                shutil.rmtree(stage.folder)
+                return code
     note = "" if stay else ", with daemon.log in it"
-    console.print(f"The folder is kept{note}: {place}", highlight=False, soft_wrap=True)
+    console.print(f"The folder is kept{note}: {stage.folder}", highlight=False, soft_wrap=True)
     return code
 
 
-def project_folder() -> Path:
-    """Return the example project: that of an installed package, else that of the repository."""
-    here = Path(__file__).resolve()
-    for place in (here.parent / "_demo_project", here.parents[2] / "examples" / "demo" / "project"):
-        if (place / "prices.py").is_file():
-            return place
-    raise SettingsError(
-        "this installation has no example project; run the demo from the repository: make demo"
+def _warn_of_missing_topic(why: str, console: Console) -> None:
+    console.print(
+        Text.assemble(
+            (f"WITHOUT KAFKA: {why}. ", "bold red"),
+            ("The demo runs without its topic; all else is as it should be. ", "red"),
+            ("To have it: pip install confluent-kafka, where there is a wheel of it.", "red"),
+        ),
+        soft_wrap=not console.is_terminal,
     )
 
 
-def prepared_folder(folder: Path | None) -> Path:
-    """Return the folder to work in, with an inbox. Raises SettingsError where it is not empty."""
-    if folder is None:
-        place = Path(tempfile.mkdtemp(prefix="reactor-demo-")).resolve()
-    else:
-        place = folder.resolve()
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-            is_empty = next(place.iterdir(), None) is None
-        except OSError as error:
-            raise SettingsError(
-                f"{place} cannot be used ({error.strerror}); choose another --folder"
-            ) from None
-        if not is_empty:
-            raise SettingsError(
-                f"{place} is not empty; the demo counts from zero, so choose a new --folder"
-            )
-    for name in ("prices", "weather", "airports", "cars"):
-        (place / "inbox" / name).mkdir(parents=True)
-    return place
-
-
-async def _show(place: Path, project: Path, files: Mapping[str, DataFile], console: Console) -> int:
+async def _show(stage: Stage, console: Console) -> int:
     secret = secrets.token_hex(32)
-    daemon = DemoDaemon(place, project, secret=secret)
+    daemon = DemoDaemon(stage.folder, stage.project, secret=secret, kafka=stage.kafka)
     try:
-        report = await Show(daemon, files, secret=secret, console=console).run()
+        report = await Show(daemon, stage, secret=secret, console=console).run()
     except DemoError as error:
         console.print(Text(f"The demo stopped: {error}", style="red"), soft_wrap=True)
         return 1
     finally:
         await daemon.end()
     _print_report(report, console)
+    if stage.why_without_topic:
+        _warn_of_missing_topic(stage.why_without_topic, console)
     return 1 if report.differences else 0
 
 
@@ -149,15 +96,8 @@ def _print_report(report: Report, console: Console) -> None:
     console.print("\nreactor audit", style="italic")
     console.print(report.audit, highlight=False, markup=False, soft_wrap=True)
     console.print()
-    console.print(
-        f"SIGKILL cut off {spell_count(len(report.in_flight_at_kill), 'run')}, which went on, and "
-        f"left all {report.results_at_kill} recorded steps as they were.\n"
-        f"The timer was due {report.ticks + report.skipped_ticks} times: {report.ticks} fired, "
-        f"{report.skipped_ticks} passed while the daemon was dead (each has a row).\n"
-        "Latencies include the time for which the daemon was dead, for what waited for it.",
-        highlight=False,
-        soft_wrap=True,
-    )
+    for sentence in spell_report(report):
+        console.print(sentence, highlight=False, soft_wrap=not console.is_terminal)
     if report.differences:
         console.print(Text("Not what was sent in:", style="bold red"))
         for difference in report.differences:
@@ -166,53 +106,42 @@ def _print_report(report: Report, console: Console) -> None:
         console.print(Text("Every count equals what was sent in.", style="bold green"))
 
 
+def spell_report(report: Report) -> list[str]:
+    """Return in sentences what the tables do not say."""
+    killed = spell_count(len(report.in_flight_at_kill), "run")
+    kept = report.results_at_kill
+    timer = (
+        f"The timer was due {report.ticks + report.skipped_ticks} times: {report.ticks} fired, "
+        f"{report.skipped_ticks} passed while the daemon was dead (each has a row)."
+    )
+    return [
+        *(spell_topic(report) if report.acknowledged else ()),
+        f"SIGKILL cut off {killed}, which went on, and left all {kept} recorded steps as they were.",
+        timer,
+        "Latencies include the time for which the daemon was dead, for what waited for it.",
+    ]
+
+
+def spell_topic(report: Report) -> list[str]:
+    """Return what became of the records, and why their latencies are what they are."""
+    events = report.counts.events.get(TOPIC_SENSOR, 0)
+    parked = report.counts.parked.get(TOPIC_SENSOR, 0)
+    batches = report.counts.runs.get((BATCH_WORKFLOW, "succeeded"), 0)
+    became = (
+        f"The broker acknowledged {report.acknowledged} records: {events} are events, each once in "
+        f"its order ({TREND_WORKFLOW}) and in one of {batches} batches ({BATCH_WORKFLOW}); {parked} "
+        "are poison and dead letters."
+    )
+    pace = (
+        "The embedded broker hands out a new record after up to 0.5 s, and gathers a group for 3 to "
+        "8 s; a real one is faster."
+    )
+    return [became, pace]
+
+
 def spell_count(count: int, noun: str) -> str:
     """Return a count with its noun."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-async def _stay(place: Path, project: Path, files: Mapping[str, DataFile], console: Console) -> int:
-    secret = secrets.token_hex(32)
-    write_samples(place, files, secret)
-    daemon = DemoDaemon(
-        place,
-        project,
-        secret=secret,
-        hooks=free_address(HOOKS_PORT),
-        admin=free_address(ADMIN_PORT),
-        has_terminal=True,
-    )
-    try:
-        await daemon.start()
-        hints = HINTS.format(
-            folder=place, hooks=daemon.hooks, admin=daemon.admin, reactor=reactor_command()
-        )
-        console.print(hints, highlight=False, markup=False, soft_wrap=True)
-        return await daemon.ended()
-    except DemoError as error:
-        console.print(Text(str(error), style="red"), soft_wrap=True)
-        return 1
-    finally:
-        if daemon.pid is not None:
-            await daemon.stop()
-
-
-def write_samples(place: Path, files: Mapping[str, DataFile], secret: str) -> None:
-    """Lay out all that can be fed, and the webhook's secret (readable by its owner alone)."""
-    for file in files.values():
-        target = place / "samples" / file.place
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(file.content)
-    push = push_payload(Delivery(at_seconds=0.0, number=1))
-    (place / "samples" / "push.json").write_bytes(orjson.dumps(push))
-    (place / "secret").touch(mode=0o600)
-    (place / "secret").write_text(secret)
-
-
-def reactor_command() -> str:
-    """Return how a shell in another folder calls this very `reactor`."""
-    beside = Path(sys.executable).with_name("reactor")
-    return str(beside) if beside.is_file() else f"{sys.executable} -m reactor"
 
 
 def _run(coroutine: Coroutine[Any, Any, int]) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from reactor.cli._demo_data import DataFile
+    from reactor.cli._demo_data import DataFile, Record
 
 # The names that the sensors of examples/demo/project have; a test compares.
 FILE_SENSORS = {
@@ -22,8 +22,15 @@ WEBHOOK_SENSOR = "webhook:/github"
 TIMER_SENSOR = "every:1s"
 TIMER_WORKFLOW = "heartbeat"
 PUSH_WORKFLOW = "pushes"
-SENSORS = (*FILE_SENSORS.values(), WEBHOOK_SENSOR, TIMER_SENSOR)
-WORKFLOWS = (*FILE_SENSORS, PUSH_WORKFLOW, TIMER_WORKFLOW)
+TOPIC = "jobs"
+TOPIC_SENSOR = "kafka:jobs@demo"
+# One run for each record, those of an industry in order; and one run for up to 50 records.
+TREND_WORKFLOW = "trend"
+BATCH_WORKFLOW = "figures"
+BATCH_TABLE = "jobs"
+TOPIC_WORKFLOWS = (TREND_WORKFLOW, BATCH_WORKFLOW)
+SENSORS = (*FILE_SENSORS.values(), WEBHOOK_SENSOR, TIMER_SENSOR, TOPIC_SENSOR)
+WORKFLOWS = (*FILE_SENSORS, PUSH_WORKFLOW, TIMER_WORKFLOW, *TOPIC_WORKFLOWS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +58,27 @@ class Delivery:
     is_forged: bool = False
 
 
-Act = Drop | Delivery
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Produce:
+    """Records `first` to `first + count` are produced `at_seconds` into their phase."""
+
+    at_seconds: float
+    first: int
+    count: int
+
+    def of(self, records: Sequence[Record]) -> Sequence[Record]:
+        return records[self.first : self.first + self.count]
+
+
+Act = Drop | Delivery | Produce
+
+
+def _produced(*moments: float, first: int, count: int) -> tuple[Produce, ...]:
+    """Return one act for each moment, `count` records at a time, from record `first` on."""
+    return tuple(
+        Produce(at_seconds=at_seconds, first=first + number * count, count=count)
+        for number, at_seconds in enumerate(moments)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +92,14 @@ class Plan:
     @property
     def acts(self) -> list[Act]:
         return [*self.before, *self.down, *self.after]
+
+    def without_topic(self) -> Plan:
+        """Return the plan for where no broker can be embedded."""
+
+        def left(acts: Sequence[Act]) -> list[Act]:
+            return [act for act in acts if not isinstance(act, Produce)]
+
+        return Plan(before=left(self.before), down=left(self.down), after=left(self.after))
 
 
 PLAN = Plan(
@@ -85,11 +120,13 @@ PLAN = Plan(
         Drop(at_seconds=5.4, place="prices/MSFT.csv", how="slow", over_seconds=6.5),
         # The daemon is killed as soon as the run of this one goes on.
         Drop(at_seconds=6.4, place="airports/airports.csv"),
+        *_produced(0.5, 2.0, 3.5, 4.5, 5.5, 6.4, first=0, count=33),
     ),
     down=(
         Drop(at_seconds=0.4, place="prices/IBM.csv"),
         Delivery(at_seconds=0.8, number=6),
         Drop(at_seconds=1.2, place="weather/2014.csv"),
+        *_produced(1.0, first=198, count=33),
     ),
     after=(
         Drop(at_seconds=0.6, place="cars/europe.json", how="renamed"),
@@ -99,6 +136,7 @@ PLAN = Plan(
         Drop(at_seconds=3.6, place="weather/2015.csv", how="slow", over_seconds=3.2),
         Delivery(at_seconds=5.2, number=8),
         Delivery(at_seconds=7.4, number=9),
+        *_produced(1.0, 3.0, 5.0, 7.0, first=231, count=33),
     ),
 )
 KILL_PLACE = "airports/airports.csv"
@@ -114,6 +152,9 @@ class Expected:
     runs: Mapping[tuple[str, str], int]
     dead_letters: Mapping[str, int]
     rows: Mapping[str, int]
+    # What could not become an event, by sensor; and events that lie in a run of a batch.
+    parked: Mapping[str, int] = field(default_factory=dict)
+    batched: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -122,23 +163,35 @@ class _Counters:
     runs: Counter[tuple[str, str]] = field(default_factory=Counter)
     dead_letters: Counter[str] = field(default_factory=Counter)
     rows: Counter[str] = field(default_factory=Counter)
+    parked: Counter[str] = field(default_factory=Counter)
+    batched: Counter[str] = field(default_factory=Counter)
 
 
 def sent_to_sensors(acts: Sequence[Act], files: Mapping[str, DataFile]) -> Counter[str]:
-    """Return how much is sent to each sensor, forged and repeated deliveries included."""
-    return Counter(
-        FILE_SENSORS[files[act.place].workflow] if isinstance(act, Drop) else WEBHOOK_SENSOR
-        for act in acts
-    )
+    """Return how much is sent to each sensor; what is forged, repeated or poisoned included."""
+    sent: Counter[str] = Counter()
+    for act in acts:
+        if isinstance(act, Drop):
+            sent[FILE_SENSORS[files[act.place].workflow]] += 1
+        elif isinstance(act, Produce):
+            sent[TOPIC_SENSOR] += act.count
+        else:
+            sent[WEBHOOK_SENSOR] += 1
+    return sent
 
 
-def expected(acts: Sequence[Act], files: Mapping[str, DataFile]) -> Expected:
+def expected(
+    acts: Sequence[Act], files: Mapping[str, DataFile], records: Sequence[Record] = ()
+) -> Expected:
     """Return what the store must hold once everything sent was worked off."""
     counters = _Counters()
     delivered: set[int] = set()
     for act in acts:
         if isinstance(act, Drop):
             _expect_file(files[act.place], counters)
+        elif isinstance(act, Produce):
+            for record in act.of(records):
+                _expect_record(record, counters)
         elif not act.is_forged and act.number not in delivered:
             delivered.add(act.number)
             _expect_delivery(act, counters)
@@ -147,6 +200,8 @@ def expected(acts: Sequence[Act], files: Mapping[str, DataFile]) -> Expected:
         runs=dict(counters.runs),
         dead_letters=dict(counters.dead_letters),
         rows=dict(counters.rows),
+        parked=dict(counters.parked),
+        batched=dict(counters.batched),
     )
 
 
@@ -163,6 +218,17 @@ def _expect_delivery(delivery: Delivery, counters: _Counters) -> None:
         counters.dead_letters[PUSH_WORKFLOW] += 1
     elif delivery.branch == "main":
         counters.runs[PUSH_WORKFLOW, "succeeded"] += 1
+
+
+def _expect_record(record: Record, counters: _Counters) -> None:
+    if record.is_poison:
+        counters.parked[TOPIC_SENSOR] += 1
+        return
+    counters.events[TOPIC_SENSOR] += 1
+    counters.runs[TREND_WORKFLOW, "succeeded"] += 1
+    # How many runs these make depends on how fast they came in; each is in one of them.
+    counters.batched[BATCH_WORKFLOW] += 1
+    counters.rows[BATCH_TABLE] += 1
 
 
 def push_payload(delivery: Delivery) -> dict[str, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rich.console import Group
@@ -35,6 +35,7 @@ IN_HAND = ("pending", "running", "waiting")
 MARKS = {
     "file": "cyan",
     "hook": "magenta",
+    "topic": "blue",
     "run": "green",
     "daemon": "bold yellow",
     "FAILED": "bold red",
@@ -44,11 +45,15 @@ MARK_WIDTH = max(map(len, MARKS))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrivals:
-    """What was sent to each sensor, and how much of it rightly became no new event."""
+    """What was sent to each sensor, and how much of it rightly became no new event.
+
+    `parked` are dead letters of input that cannot be read.
+    """
 
     sent: Mapping[str, int]
     refused: Mapping[str, int]
     repeated: Mapping[str, int]
+    parked: Mapping[str, int] = field(default_factory=dict)
 
 
 class Screen:
@@ -134,14 +139,15 @@ class Beside:
 def event_table(counts: Counts, arrivals: Arrivals | None = None) -> Table:
     """Return events and skipped occurrences by sensor, beside what was sent where that is known."""
     table = _table("events", "sensor")
-    before, after = (["sent in"], ["refused", "repeated"]) if arrivals else ([], [])
+    before, after = (["sent"], ["refused", "repeated", "parked"]) if arrivals else ([], [])
     for column in (*before, "accepted", *after, "skipped"):
         table.add_column(column, justify="right")
     for sensor in sorted({*SENSORS, *counts.events, *counts.skipped}):
         cells = [counts.events.get(sensor, 0), counts.skipped.get(sensor, 0)]
         if arrivals:
-            parts = (arrivals.refused.get(sensor, 0), arrivals.repeated.get(sensor, 0))
-            cells = [arrivals.sent.get(sensor, 0), cells[0], *parts, cells[1]]
+            parts = (arrivals.refused, arrivals.repeated, arrivals.parked)
+            no_events = (part.get(sensor, 0) for part in parts)
+            cells = [arrivals.sent.get(sensor, 0), cells[0], *no_events, cells[1]]
         table.add_row(Text(sensor), *_spelled(cells))
     return table
 

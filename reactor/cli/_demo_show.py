@@ -14,6 +14,9 @@ from rich.text import Text
 
 from reactor.cli._demo_check import (
     count_differences,
+    differences,
+    id_differences,
+    order_differences,
     step_differences,
     tick_differences,
     timer_run_differences,
@@ -22,17 +25,21 @@ from reactor.cli._demo_daemon import DemoError, command, wait_until
 from reactor.cli._demo_feed import Feeder, answer_differences, refused_and_repeated
 from reactor.cli._demo_ledger import Ledger
 from reactor.cli._demo_plan import (
+    BATCH_WORKFLOW,
     DOWN_SECONDS,
     KILL_PLACE,
     KILL_WORKFLOW,
     PLAN,
     TIMER_SENSOR,
     TIMER_WORKFLOW,
+    TOPIC_SENSOR,
+    TREND_WORKFLOW,
     WEBHOOK_SENSOR,
     expected,
     sent_to_sensors,
 )
 from reactor.cli._demo_screen import Arrivals, Screen, spell_run
+from reactor.cli._demo_topic import followed_by_industry, sent_by_industry
 from reactor.clock import monotonic
 
 if TYPE_CHECKING:
@@ -42,13 +49,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from reactor.cli._demo_daemon import DemoDaemon
-    from reactor.cli._demo_data import DataFile
     from reactor.cli._demo_ledger import Counts, Latencies, Parked, StepKey, StepValue
+    from reactor.cli._demo_stage import Stage
 
 TIMER_PERIOD = timedelta(seconds=1)
 WATCH_SECONDS = 0.2
 IN_FLIGHT_WITHIN_SECONDS = 15.0
 SETTLED_WITHIN_SECONDS = 30.0
+# They end so often that nobody could read anything else.
+SILENT_WORKFLOWS = (TIMER_WORKFLOW, TREND_WORKFLOW)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +73,7 @@ class Report:
     results_at_kill: int
     ticks: int
     skipped_ticks: int
+    acknowledged: int
     differences: list[str]
 
 
@@ -74,27 +84,34 @@ class _AtKill:
 
 
 class Show:
-    """One demo. The caller ends the daemon whatever happens here."""
+    """One demo. The caller ends daemon and topic whatever happens here.
+
+    Without a topic everything else is as ever, and nothing is produced.
+    """
 
     def __init__(
         self,
         daemon: DemoDaemon,
-        files: Mapping[str, DataFile],
+        stage: Stage,
         *,
         secret: str,
         console: Console,
     ) -> None:
         self._daemon = daemon
+        self._topic = stage.topic
+        self._plan = PLAN if stage.topic else PLAN.without_topic()
         self._screen = Screen(console)
         self._ledger = Ledger(daemon.state)
-        self._expected = expected(PLAN.acts, files)
-        self._sent = sent_to_sensors(PLAN.acts, files)
+        self._expected = expected(self._plan.acts, stage.files, stage.records)
+        self._sent = sent_to_sensors(self._plan.acts, stage.files)
         self._feeder = Feeder(
             folder=daemon.folder,
-            files=files,
+            files=stage.files,
             secret=secret,
             url=lambda: f"http://{daemon.hooks}",
             say=self._screen.say,
+            topic=stage.topic,
+            records=stage.records,
         )
         self._at_kill = _AtKill()
         self._faults: list[str] = []
@@ -112,17 +129,16 @@ class Show:
             return await self._report()
 
     async def _conduct(self) -> None:
+        plan, feeder = self._plan, self._feeder
         async with httpx.AsyncClient(timeout=5.0) as client, asyncio.TaskGroup() as group:
             watching = group.create_task(self._watch(), name="demo watcher")
             await self._start(group, "ready")
-            feeding = [group.create_task(self._feeder.perform(PLAN.before, client), name="before")]
+            feeding = [group.create_task(feeder.perform(plan.before, client), name="before")]
             await self._kill_in_flight()
-            feeding.append(group.create_task(self._feeder.perform(PLAN.down, client), name="down"))
+            feeding.append(group.create_task(feeder.perform(plan.down, client), name="down"))
             await asyncio.sleep(DOWN_SECONDS)
             await self._start(group, "up again")
-            feeding.append(
-                group.create_task(self._feeder.perform(PLAN.after, client), name="after")
-            )
+            feeding.append(group.create_task(feeder.perform(plan.after, client), name="after"))
             await asyncio.wait(feeding)
             await self._settle()
             await self._stop()
@@ -131,7 +147,8 @@ class Show:
 
     async def _start(self, group: asyncio.TaskGroup, how: str) -> None:
         started = monotonic()
-        await self._daemon.start()
+        # A group that has lost a member takes seconds to gather; the other sources need not wait.
+        await self._daemon.start(but_for=TOPIC_SENSOR)
         self._is_end_expected = False
         group.create_task(self._guard(), name="demo guard")
         self._screen.daemon = Text(f"up, process {self._daemon.pid}", style="green")
@@ -174,6 +191,8 @@ class Show:
         return (
             all(counts.events.get(name, 0) >= count for name, count in wanted.events.items())
             and all(counts.dead_letters.get(w, 0) >= n for w, n in wanted.dead_letters.items())
+            and all(counts.parked.get(name, 0) >= n for name, n in wanted.parked.items())
+            and all(counts.batched.get(w, 0) >= n for w, n in wanted.batched.items())
             and counts.unfinished(leave_out=TIMER_WORKFLOW) == 0
         )
 
@@ -195,7 +214,7 @@ class Show:
 
     async def _tell(self) -> None:
         self._screen.counts = await asyncio.to_thread(self._ledger.counts)
-        finished = partial(self._ledger.finished, leave_out=TIMER_WORKFLOW)
+        finished = partial(self._ledger.finished, leave_out=SILENT_WORKFLOWS)
         for run in await asyncio.to_thread(finished):
             if run.id not in self._told:
                 self._told.add(run.id)
@@ -217,13 +236,14 @@ class Show:
             *timer_run_differences(len(fired), counts),
             *step_differences(self._at_kill.steps, steps),
             *answer_differences(self._feeder.answers),
+            *await asyncio.to_thread(self._topic_differences),
         ]
         if not self._at_kill.in_flight:
             faults.append("no run was in flight when the daemon was killed")
         if code != 0:
             faults.append(f"reactor audit ended with exit code {code}")
         return Report(
-            arrivals=self._arrivals(due=len(fired) + len(skipped)),
+            arrivals=self._arrivals(counts, due=len(fired) + len(skipped)),
             counts=counts,
             dead_letters=await asyncio.to_thread(ledger.dead_letters),
             latencies=await asyncio.to_thread(ledger.latencies),
@@ -232,15 +252,32 @@ class Show:
             results_at_kill=len(self._at_kill.steps),
             ticks=len(fired),
             skipped_ticks=len(skipped),
+            acknowledged=len(self._topic.log) if self._topic else 0,
             differences=faults,
         )
 
-    def _arrivals(self, *, due: int) -> Arrivals:
+    def _topic_differences(self) -> list[str]:
+        """Compare what became of the topic with what its producer was acknowledged."""
+        if self._topic is None:
+            return []
+        log = self._topic.log
+        sent = [one.event_id for one in log if not one.record.is_poison]
+        return [
+            *differences(
+                "records of", {TOPIC_SENSOR: self._sent[TOPIC_SENSOR]}, {TOPIC_SENSOR: len(log)}
+            ),
+            *id_differences("events of the topic", sent, self._ledger.event_ids(TOPIC_SENSOR)),
+            *id_differences("records in batches", sent, self._ledger.batched_ids(BATCH_WORKFLOW)),
+            *order_differences(sent_by_industry(log), followed_by_industry(self._daemon.folder)),
+        ]
+
+    def _arrivals(self, counts: Counts, *, due: int) -> Arrivals:
         refused, repeated = refused_and_repeated(self._feeder.answers)
         return Arrivals(
             sent={**self._sent, TIMER_SENSOR: due},
             refused={WEBHOOK_SENSOR: refused},
             repeated={WEBHOOK_SENSOR: repeated},
+            parked=counts.parked,
         )
 
 
