@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # Where each command is, in the order of the help. A command's function has its name.
 COMMANDS = {
+    "init": "reactor.cli.init",
     "run": "reactor.cli.run",
     "check": "reactor.cli.project",
     "graph": "reactor.cli.project",
