@@ -22,7 +22,8 @@ def demo(
 ) -> None:
     """Run the example project for 20 seconds on real input, kill it in between, and count.
 
-    Files land in a folder, signed webhooks come in, a timer ticks every second.
+    Files land in a folder, signed webhooks come in, a timer ticks every second, and a broker inside
+    this process serves a Kafka topic.
 
     The daemon is killed (SIGKILL) while work is in flight, and started again.
 
