@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 # Those of `reactor run`, if nobody has them.
 HOOKS_PORT, ADMIN_PORT = 8080, 8081
 TOPIC_HINTS = """\
-  The Kafka topic jobs, on a broker inside this process ({kafka}): 363 records, 3 of them poison,
-  which become dead letters; then one of your own. Each industry has a file in trend/:
+  The Kafka topic jobs, on a broker inside this process ({kafka}).
+  363 records, 3 of them poison, which become dead letters, then one of your
+  own; each industry has a file in trend/:
     {feed} samples/jobs.txt
     printf 'government\\t{{"industry":"government","month":"2011-01-01","thousands":22251}}\\n' |
       {feed}
@@ -34,7 +35,8 @@ The daemon runs; below this its log goes on. Feed it from another terminal:
 
   cd {folder}
 
-  A price file fires the workflow prices; a damaged one ends as a failed run that names the line:
+  A price file fires the workflow prices; a damaged one ends as a failed run
+  that names the line:
     cp samples/prices/AAPL.csv inbox/prices/
     cp samples/prices/damaged.csv inbox/prices/
 
