@@ -54,9 +54,11 @@ def spell_decisions(decisions: Sequence[tuple[str, Decision, int | None]]) -> st
     """Return the decisions as they are stored: JSON rows of workflow, verdict, clause (or run id) and actual value."""
     if len(decisions) == 1:
         workflow, decision, run = decisions[0]
-        # By far the most common one; names of workflows need no escape in JSON.
+        # The two that come by the thousand; nothing in them needs an escape in JSON.
         if type(decision) is Fired and decision.key is None and run is not None:
             return f'[["{workflow}","fired","{spell_id(run)}",""]]'
+        if type(decision) is Gathered:
+            return f'[["{workflow}","gathered","{decision.batch.describe()}",""]]'
     rows: list[list[str]] = []
     for workflow, decision, run in decisions:
         match decision:
