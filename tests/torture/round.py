@@ -60,7 +60,8 @@ class Round:
 
     def __init__(self, folder: Path, *, seed: int, lives: int, ending: Ending = "kill") -> None:
         folder.mkdir(parents=True)
-        self._folder = folder
+        # The daemon works in it, where another folder's relative path leads nowhere.
+        self._folder = folder = folder.resolve()
         self._state = folder / evidence.STATE
         self._plans = plans(f"{seed} {ending}", lives)
         self._ending = ending

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.torture.campaign import LIVES_IN_ROUND, Campaign
+from tests.torture.round import Round
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.torture.round import Ending
 
 SIZES: dict[Ending, int] = {"kill": 2 * LIVES_IN_ROUND, "terminate": 10}
@@ -40,3 +42,12 @@ def test_another_seed_or_size_begins_anew(tmp_path: Path) -> None:
 def test_a_round_names_the_command_that_repeats_it(tmp_path: Path) -> None:
     *_, last = Campaign.resume(tmp_path, seed=4, sizes=SIZES).left()
     assert last.command.endswith("round --seed 4000 --lives 10 --ending terminate")
+
+
+@pytest.mark.real_time
+def test_a_round_may_be_played_in_a_relative_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is where `make torture` plays them."""
+    monkeypatch.chdir(tmp_path)
+    assert Round(Path("rounds/one"), seed=1, lives=1).run().findings == []
