@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test check format bench kafka torture-quick torture lock clean
+.PHONY: help setup demo run test check format bench bench-quick kafka torture-quick torture lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ format: setup ## put the code into shape
 
 bench: setup ## measure; BENCH_ARGS are handed on
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+bench-quick: setup ## has something become much slower than the committed baseline? half a minute
+	@$(BIN)/python -m benchmarks.guard
 
 kafka: setup ## run a real Kafka broker on 127.0.0.1:19092 until Ctrl-C; KAFKA_ARGS=--help
 	@$(BIN)/python -m tools.kafka $(KAFKA_ARGS)

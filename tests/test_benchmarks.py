@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import socket
@@ -14,17 +15,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks import engine_load, machine, peer, report, runs
+from benchmarks import engine_load, guard, machine, peer, report, runs
 from benchmarks.__main__ import main
 from benchmarks.apart import beside
 from benchmarks.bare_asgi import serve
 from benchmarks.bare_loop import STEPS
 from benchmarks.catalogue import BENCHMARKS
 from benchmarks.figures import Figure, MeasurementError, Result, quantile, spell, summarise
+from benchmarks.guard import Guarded
 from benchmarks.raw_inotify import tell_arrivals
 from benchmarks.webhook_client import deliver, signed_requests
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 RATE = Figure(name="rate", unit="runs/s", at_least=100)
@@ -212,3 +215,34 @@ def test_only_what_was_named_is_measured(capsys: pytest.CaptureFixture[str]) -> 
     shown = capsys.readouterr().out
     assert BENCHMARKS["alone"].title in shown
     assert BENCHMARKS["runs"].title not in shown
+
+
+# The guard
+
+
+def measured(*values: float) -> Callable[[], Result]:
+    """Return what measures RATE, each time the next of these values."""
+    rest = iter(values)
+    return lambda: Result(values={RATE: next(rest)})
+
+
+MORE = Guarded(benchmark="runs", figure=RATE, more_is_better=True)
+LESS = Guarded(benchmark="alone", figure=RATE, more_is_better=False)
+
+
+def test_the_guard_is_content_with_one_good_round_of_three() -> None:
+    assert guard.judge(MORE, 0.5, measured(0.1, 0.2, 0.45)).is_good
+    assert guard.judge(LESS, 1.0, measured(3.0, 1.5)).is_good
+
+
+def test_the_guard_names_what_became_slower_in_every_round() -> None:
+    verdict = guard.judge(MORE, 0.5, measured(0.1, 0.15, 0.2))
+    assert not verdict.is_good
+    assert "rate: 0.10, 0.15, 0.20 × in 3 rounds; expected one within 2.0 times" in verdict.text
+    assert not guard.judge(LESS, 1.0, measured(3.0, 2.5, 2.1)).is_good
+
+
+def test_the_guard_has_a_baseline_for_all_that_it_guards() -> None:
+    baseline = json.loads(guard.BASELINE.read_text())
+    assert baseline.keys() == {guarded.benchmark for guarded in guard.GUARDED}
+    assert guard.GUARDED[0].figure in BENCHMARKS["runs"].measure("tiny").values
