@@ -70,22 +70,24 @@ class Gathering:
     async def recover(self) -> None:
         """Read what was gathered before. Call it after every `define`. Raises StoreError."""
         for name, (since, sensors) in [*self._unread.items()]:
-            found = await self._tools.store.open_batch(name, sensors, since)
+            size = self._batches[name].size
+            found = await self._tools.store.open_batches(name, sensors, size=size, since=since)
             if name not in self._batches:
                 continue
             self._unread.pop(name, None)
             early = self._early.pop(name, [])
-            if found is not None:
-                age = (self._clock.now_micros() - found.oldest_at) * MICROSECOND
+            # More than one where the process died before the batch that was full had become a run.
+            for batch in found:
+                age = (self._clock.now_micros() - batch.oldest_at) * MICROSECOND
                 self._open[name] = Gathered(
-                    found.count, found.first, found.last, self._timer(name, age)
+                    batch.count, batch.first, batch.last, self._timer(name, age)
                 )
-            known = found.last if found is not None else 0
+                self._close_if_full(name)
+            known = found[-1].last if found else 0
             for seq in early:
                 # Those committed before the store was read are among what it found.
                 if seq > known:
                     self.add(name, seq)
-            self._close_if_full(name)
 
     def add(self, workflow: str, seq: int) -> None:
         """Count an event that is durable; those of one workflow come in the order of their numbers."""

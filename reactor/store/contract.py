@@ -195,12 +195,13 @@ class Store(Protocol):
         """Keep a pending run of gathered events; later batches of the workflow begin behind it."""
         ...
 
-    async def open_batch(
-        self, workflow: str, sensors: Sequence[str], since: int
-    ) -> OpenBatch | None:
-        """Return what the workflow has gathered of these sensors' events behind its last batch; None for nothing.
+    async def open_batches(
+        self, workflow: str, sensors: Sequence[str], *, size: int, since: int
+    ) -> Sequence[OpenBatch]:
+        """Return what the workflow has gathered of these sensors' events behind its last batch, oldest first.
 
-        The first call for a workflow keeps `since`, a sequence number, as where its batches begin.
+        Each is of `size` events, but the last, which may be of fewer. The first call for a workflow keeps `since`, a
+        sequence number, as where its batches begin.
         """
         ...
 

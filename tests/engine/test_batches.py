@@ -12,7 +12,7 @@ import pytest
 from reactor import Event, Workflow
 from reactor.api import DefinitionError, Sensor
 from reactor.model.graph import compile_workflow
-from reactor.store.contract import Retention
+from reactor.store.contract import BatchRow, Retention
 from reactor.testing.harness import Harness, harness
 
 pytestmark = pytest.mark.virtual_time
@@ -177,6 +177,24 @@ async def test_a_workflow_that_comes_back_finds_what_it_had_gathered(tmp_path: P
         await h.engine.take_over_pending()
         await h.wait_for_ends(1)
     assert got == [[1, 2, 3]]
+
+
+async def test_no_batch_is_too_large_after_a_death_before_a_full_one_was_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    got: list[list[int]] = []
+
+    async def never(row: BatchRow) -> None:
+        await asyncio.Event().wait()
+
+    async with harness(summing(2, "1h", got), state=tmp_path, drain_seconds=0.0) as h:
+        monkeypatch.setattr(h.engine.store, "add_batch", never)
+        await fire(h, 1, 2, 3)
+    async with harness(summing(2, "1h", got), state=tmp_path) as h:
+        await h.wait_for_ends(1)
+        await fire(h, 4)
+        await h.wait_for_ends(2)
+    assert got == [[1, 2], [3, 4]]
 
 
 async def test_retention_keeps_the_events_of_a_batch_that_waits(tmp_path: Path) -> None:

@@ -168,9 +168,9 @@ class SqliteStore:
 
         await self._writer.write(Call(apply))
 
-    async def open_batch(
-        self, workflow: str, sensors: Sequence[str], since: int
-    ) -> OpenBatch | None:
+    async def open_batches(
+        self, workflow: str, sensors: Sequence[str], *, size: int, since: int
+    ) -> list[OpenBatch]:
         cursor = sql.BATCH_CURSOR.format(workflow)
         kept = (await self.cursor(cursor)).get("last")
         if kept is None:
@@ -178,14 +178,11 @@ class SqliteStore:
         last = since if kept is None else int(kept)
         rows = await self._all(sql.GATHERED_SINCE, (last, orjson.dumps([*sensors]).decode()))
         gathered = [row for row in rows if _is_gathered(workflow, row[2])]
-        if not gathered:
-            return None
-        return OpenBatch(
-            count=len(gathered),
-            first=gathered[0][0],
-            last=gathered[-1][0],
-            oldest_at=gathered[0][1],
-        )
+        chunks = [gathered[first : first + size] for first in range(0, len(gathered), size)]
+        return [
+            OpenBatch(count=len(chunk), first=chunk[0][0], last=chunk[-1][0], oldest_at=chunk[0][1])
+            for chunk in chunks
+        ]
 
     async def release_runs(self) -> None:
         await self._writer.write(Rows([(sql.RELEASE_RUNS, ())]))
