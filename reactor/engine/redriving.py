@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from reactor.clock import from_micros
 from reactor.engine.event_json import decode_event, encode
 from reactor.engine.matching import match
+from reactor.model.event import Event
 from reactor.model.trigger import Failed
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from reactor.clock import Clock
     from reactor.engine.acceptance import Acceptance
     from reactor.engine.matching import Listener
-    from reactor.model.event import Event
     from reactor.model.sensor import Sensor
     from reactor.model.trigger import Decision
     from reactor.store.contract import DeadLetterRow, Offer, Store
@@ -68,12 +68,13 @@ class Redriving:
             return None if row is None else decode_event(row, self._data_types.get(row.sensor))
         if sensor is None:
             return None
-        return sensor.revive(
+        revived = sensor.revive(
             letter.raw,
             event_id=letter.event_id,
             subject=letter.subject,
             at=from_micros(letter.created_at),
         )
+        return revived if isinstance(revived, Event) else await revived
 
     def _redriven_offer(
         self,

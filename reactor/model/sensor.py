@@ -224,8 +224,10 @@ class Sensor(BaseModel):
         """Produce events until cancelled. An exception is recorded and `run` is called again after a growing delay."""
         raise NotImplementedError
 
-    def revive(self, raw: bytes, *, event_id: str, subject: str | None, at: datetime) -> Event[Any]:
-        """Return the event that rejected input is after all, when it is redriven.
+    def revive(
+        self, raw: bytes, *, event_id: str, subject: str | None, at: datetime
+    ) -> Event[Any] | Awaitable[Event[Any]]:
+        """Return the event that rejected input is after all, when it is redriven; or what gives it when awaited.
 
         `at` is when it was rejected. Raises ValueError that says why it still is none; the default knows no way.
         """

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from reactor.api import StoreFullError
+from reactor.api import Event, StoreFullError
 from reactor.testing import LoopClock, RecordingIntake, SensorContract, running
 from reactor_sensors import _kafka_client
 from reactor_sensors._kafka_client import TroubleError
@@ -548,4 +548,5 @@ async def test_a_redriven_record_is_the_event_it_would_have_been(cluster: FakeCl
     event = sensor().revive(
         poison.raw, event_id=poison.event_id, subject=None, at=intake.clock.now()
     )
+    assert isinstance(event, Event)
     assert (event.id, event.data.value) == ("orders/0/0", {"a": 1})
