@@ -85,7 +85,7 @@ class SchemaRegistry:
         subject: str = "",
         number: int | None = None,
     ) -> int:
-        """Keep a schema, as text or as what JSON makes of it, and return its id.
+        """Keep a schema and return its id: its text as it is, or what is to become JSON.
 
         `references` are (name, subject) pairs; it is version 1 of its own `subject`.
         """

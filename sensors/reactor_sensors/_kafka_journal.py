@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from reactor.api import StoreFullError
+from reactor_sensors._kafka_poison import RegistryError
 from reactor_sensors._kafka_positions import cursor_key
 from reactor_sensors._kafka_record import Poison, poison_of
 
@@ -26,6 +27,7 @@ MOST_RECORDS_IN_HAND = 4 * RECORDS_PER_COMMIT
 MOST_BYTES_IN_HAND = 8 * BYTES_PER_COMMIT
 FIRST_REFUSAL_WAIT_SECONDS = 0.1
 LONGEST_REFUSAL_WAIT_SECONDS = 30.0
+LONGEST_SCHEMA_WAIT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,26 @@ def place_of(partition: Partition, origin: Origin, cluster: str) -> Place:
     )
 
 
+_Offered: TypeAlias = tuple[Place, "RawRecord"]
+
+
 class Journal:
-    """Writes what it is offered, partition by partition in order. One task runs it."""
+    """Writes what it is offered, partition by partition in order. One task runs it.
+
+    `trouble` says why what is in hand cannot be decoded now; `tell` is called when it begins and when it is over.
+    """
 
     def __init__(
-        self, intake: Intake, decoder: Decoder, *, may_write: Callable[[], None] = lambda: None
+        self,
+        intake: Intake,
+        decoder: Decoder,
+        *,
+        may_write: Callable[[], None] = lambda: None,
+        tell: Callable[[], None] = lambda: None,
     ) -> None:
+        self.trouble = ""
+        self._tell = tell
+        self._is_asking = False
         self.written: dict[Partition, int] = {}
         self._intake, self._decoder, self._may_write = intake, decoder, may_write
         self._loop = asyncio.get_running_loop()
@@ -119,7 +135,9 @@ class Journal:
         self._bytes = 0
         self._measure()
         if self._scope is not None and not self._scope.expired():
-            self._scope.reschedule(self._loop.time() + grace_seconds)
+            # A registry that is down keeps nobody waiting: of what waits for it nothing is being written.
+            patience = 0.0 if self._is_asking else grace_seconds
+            self._scope.reschedule(self._loop.time() + patience)
         await self._idle.wait()
         await self._find_out()
 
@@ -138,6 +156,8 @@ class Journal:
                 raise
         finally:
             self._scope = None
+            # Only noted: after a revocation there may be nothing to tell of.
+            self.trouble, self._is_asking = "", False
             # Of what was settled meanwhile nothing is held any more.
             self._held = +(self._held - counts)
             self._measure()
@@ -164,11 +184,67 @@ class Journal:
             yield self._hand.popleft()
         self._bytes -= taken_bytes
 
-    async def _write(self, chunk: Sequence[tuple[Place, RawRecord]]) -> None:
-        now = self._intake.clock.now()
-        good: list[tuple[Place, RawRecord, Event[Any]]] = []
+    async def _write(self, chunk: Sequence[_Offered]) -> None:
+        waiting, delay = chunk, FIRST_REFUSAL_WAIT_SECONDS
+        while waiting:
+            self._is_asking = True
+            why = await self._prepare(waiting)
+            self._is_asking = False
+            ready, waiting = self._part(waiting)
+            await self._write_ready(ready)
+            if waiting:
+                self._say(why or "schemas are asked for again")
+                self._is_asking = True
+                await asyncio.sleep(delay * (0.75 + self._intake.clock.luck() / 2))
+                delay = min(delay * 2, LONGEST_SCHEMA_WAIT_SECONDS)
+        self._say("")
+
+    async def _prepare(self, chunk: Sequence[_Offered]) -> str:
+        """Learn the schemas of records; return why some of them cannot be learnt."""
+        try:
+            await self._decoder.prepare([record for _, record in chunk])
+        except RegistryError as error:
+            return str(error)
+        return ""
+
+    def _part(self, chunk: Sequence[_Offered]) -> tuple[Sequence[_Offered], Sequence[_Offered]]:
+        """Return what can be written, and what waits for its schema or behind one of its partition that does."""
+        if not self._decoder.needs_schemas:
+            return chunk, ()
+        ready, waiting = [], []
+        closed: set[Partition] = set()
         for place, record in chunk:
-            made = self._decoder.decode(place.origin, record, now=now)
+            if place.partition in closed or self._decoder.lacks_schema(record):
+                closed.add(place.partition)
+                waiting.append((place, record))
+            else:
+                ready.append((place, record))
+        return ready, waiting
+
+    def _say(self, trouble: str) -> None:
+        if trouble == self.trouble:
+            return
+        if trouble and not self.trouble:
+            self._intake.incident("registry")
+            self._intake.log.warning(
+                "records wait for their schema",
+                extra={"sensor": self._intake.sensor, "why": trouble},
+            )
+        self.trouble = trouble
+        self._tell()
+
+    def _decode(self, chunk: Sequence[_Offered]) -> list[Event[Any] | Poison]:
+        now = self._intake.clock.now()
+        return [self._decoder.decode(place.origin, record, now=now) for place, record in chunk]
+
+    async def _write_ready(self, chunk: Sequence[_Offered]) -> None:
+        if self._decoder.needs_schemas:
+            # What others' schemas may cost is bounded, and still too long to keep the loop from its heartbeats.
+            decoded = await asyncio.to_thread(self._decode, chunk)
+        else:
+            decoded = self._decode(chunk)
+        good: list[tuple[Place, RawRecord, Event[Any]]] = []
+        for (place, record), made in zip(chunk, decoded, strict=True):
             if isinstance(made, Poison):
                 # What came before it is durable before it is.
                 await self._accept(good)

@@ -37,7 +37,7 @@ class Member:
     ) -> None:
         self._client, self._intake, self._subject, self._pace = client, intake, subject, pace
         self._loop = asyncio.get_running_loop()
-        self._journal = Journal(intake, decoder, may_write=self._check_pulse)
+        self._journal = Journal(intake, decoder, may_write=self._check_pulse, tell=self._tell)
         self._cluster = ""
         self._generations: dict[str, str] = {}
         self._counts: dict[str, int] = {}
@@ -192,6 +192,8 @@ class Member:
         why = [*self._missing]
         if self._offline:
             why.insert(0, self._offline)
+        if self._journal.trouble:
+            why.append(self._journal.trouble)
         for partition, reason in self._halted.items():
             command = way_on(self._intake.sensor, partition)
             why.append(f"partition {partition} is halted: {reason}; to go on: {command}")

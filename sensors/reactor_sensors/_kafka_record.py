@@ -13,12 +13,17 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated_dataclass
 
 from reactor.api import Event, from_micros
+from reactor_sensors._kafka_framing import unframe
+from reactor_sensors._kafka_poison import MOST_DETAIL, PoisonError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from reactor_sensors._kafka_framing import SchemaRef
+    from reactor_sensors._kafka_schemas import Schemas
 
 RECORD = "reactor.kafka.record"
-Decoding: TypeAlias = Literal["json", "text", "bytes"]
+Decoding: TypeAlias = Literal["json", "text", "bytes", "avro", "json-schema"]
 V = TypeVar("V")
 
 _ENVELOPE_VERSION = 1
@@ -28,7 +33,6 @@ _TIMESTAMP_TYPES = ("create", "append")
 _EARLIEST = datetime(2011, 1, 1, tzinfo=UTC)
 _MOST_AHEAD = timedelta(days=1)
 _MICROS_PER_MS = 1000
-_MOST_DETAIL = 500
 _MOST_FAULTS = 3
 
 
@@ -120,32 +124,62 @@ class Poison:
     raw: bytes
 
 
-class PoisonError(ValueError):
-    """Why a value cannot be decoded; `reason` is a short constant."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail[:_MOST_DETAIL])
-        self.reason = reason
-
-
 class Decoder:
-    """Makes events of records, by the sensor's options. Pure but for the instant it is given."""
+    """Makes events of records, by the sensor's options. Pure but for the instant it is given, and `prepare`.
 
-    def __init__(self, decoding: Decoding, model: Any, *, largest_bytes: int) -> None:
+    With `schemas` of a registry, `prepare` learns what records need before they can be decoded.
+    """
+
+    def __init__(
+        self,
+        decoding: Decoding,
+        model: Any,
+        *,
+        largest_bytes: int,
+        schemas: Schemas | None = None,
+    ) -> None:
         self._decoding = decoding
         self._model: TypeAdapter[Any] | None = None if model is None else TypeAdapter(model)
         self._largest_bytes = largest_bytes
+        self._schemas = schemas
+
+    @property
+    def needs_schemas(self) -> bool:
+        """Whether records must be prepared; decoding them is then work for a thread, not for the loop."""
+        return self._schemas is not None
+
+    async def prepare(self, records: Iterable[RawRecord]) -> None:
+        """Learn the schemas of these records. Raises RegistryError for those that cannot be learnt now."""
+        if self._schemas is not None:
+            needed = dict.fromkeys(map(self._schema_of, records))
+            await self._schemas.fetch([schema for schema in needed if schema is not None])
+
+    def lacks_schema(self, record: RawRecord) -> bool:
+        """Return whether a record cannot be decoded yet, neither as an event nor as poison."""
+        if self._schemas is None:
+            return False
+        schema = self._schema_of(record)
+        return schema is not None and self._schemas.lacks(schema)
+
+    def _schema_of(self, record: RawRecord) -> SchemaRef | None:
+        if record.value is None or len(record.value) > self._largest_bytes:
+            return None
+        try:
+            return unframe(record)[0]
+        except PoisonError:
+            return None
 
     def decode(self, origin: Origin, record: RawRecord, *, now: datetime) -> Event[Any] | Poison:
         """Return the event that a record is, or the poison."""
         try:
-            value = self.value(record.value)
+            value = self.value(record)
         except PoisonError as error:
             return poison_of(origin, record, reason=error.reason, detail=str(error))
         return _event(origin.source, _readable(origin, record, value), now)
 
-    def value(self, raw: bytes | None) -> Any:
+    def value(self, record: RawRecord) -> Any:
         """Return the decoded value, None for a tombstone. Raises PoisonError."""
+        raw = record.value
         if raw is None:
             return None
         if len(raw) > self._largest_bytes:
@@ -153,16 +187,26 @@ class Decoder:
                 "too_large",
                 f"the value is {len(raw):,} bytes, more than the {self._largest_bytes:,} of largest_bytes",
             )
-        if self._model is not None:
-            return self._model_value(self._model, raw)
+        if self._schemas is not None:
+            return self._schema_value(self._schemas, record)
         if self._decoding == "json":
-            return _loads(raw)
+            return self._json_value(raw)
         if self._decoding == "text":
             try:
                 return raw.decode()
             except UnicodeDecodeError as error:
                 raise PoisonError("not_text", f"the value is not UTF-8: {error}") from None
         return raw
+
+    def _schema_value(self, schemas: Schemas, record: RawRecord) -> Any:
+        schema, payload = unframe(record)
+        try:
+            return self._json_value(schemas.codec(schema)(payload))
+        except PoisonError as error:
+            raise PoisonError(error.reason, f"schema {schema}: {error}") from None
+
+    def _json_value(self, raw: bytes) -> Any:
+        return _loads(raw) if self._model is None else self._model_value(self._model, raw)
 
     def _model_value(self, model: TypeAdapter[Any], raw: bytes) -> Any:
         if b"NaN" in raw or b"Infinity" in raw:
@@ -198,7 +242,7 @@ def poison_of(origin: Origin, record: RawRecord, *, reason: str, detail: str) ->
     return Poison(
         event_id=f"{origin.topic}@{origin.generation}/{origin.partition}/{record.offset}",
         reason=reason,
-        detail=detail[:_MOST_DETAIL],
+        detail=detail[:MOST_DETAIL],
         subject=spell_bytes(record.key),
         raw=pack(origin, record),
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BeforeValidator,
+    PrivateAttr,
     PydanticSchemaGenerationError,
     TypeAdapter,
     ValidationError,
@@ -17,13 +18,18 @@ from pydantic import (
 )
 
 from reactor.api import Duration, Sensor
+from reactor_sensors._kafka_poison import RegistryError
 from reactor_sensors._kafka_positions import EARLIEST, parse_start
-from reactor_sensors._kafka_record import RECORD, Decoder, Decoding, KafkaRecord
+from reactor_sensors._kafka_record import RECORD, Decoder, Decoding, KafkaRecord, unpack
 from reactor_sensors._kafka_security import Mechanism, Security, Token
+from reactor_sensors._registry_access import RegistryAccess
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from reactor.api import Event, Intake
     from reactor_sensors._kafka_client import GroupClient
+    from reactor_sensors._kafka_schemas import Schemas
     from reactor_sensors._kafka_subject import Pace
 
 __all__ = ["RECORD", "Kafka", "KafkaRecord"]
@@ -41,6 +47,18 @@ def _as_tuple(value: object) -> object:
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 
 
+class _Running:
+    """What a sensor knows while it runs. No part of what makes two sensors equal."""
+
+    schemas: Schemas | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Running)
+
+    def __hash__(self) -> int:
+        return 0
+
+
 class Kafka(Sensor):
     """Fires for each record of the topics, once per record, restarts included.
 
@@ -54,9 +72,12 @@ class Kafka(Sensor):
     over: a partition whose topic was recreated, or whose records were deleted unread, is halted until
     `reactor kafka seek` says where to go on; the others go on.
 
-    - `decode`: `"json"`, `"text"` or `"bytes"`; `model`: a pydantic model or any other type, for JSON. A null value
-      (a tombstone) is None. What cannot be decoded, breaks its model or is larger than `largest_bytes` becomes a
-      dead letter with key, headers and value, and the next record goes on.
+    - `decode`: `"json"`, `"text"` or `"bytes"`, or by the schemas of a registry `"avro"` or `"json-schema"`; `model`:
+      a pydantic model or any other type, for all but text and bytes. A null value (a tombstone) is None. What cannot
+      be decoded, breaks its schema or its model or is larger than `largest_bytes` becomes a dead letter with key,
+      headers and value, and the next record goes on.
+    - `registry`: the address of a schema registry; `registry_username` and `registry_password`, or `registry_token`;
+      `registry_ca`. While it cannot be asked for a schema that is not known yet, what needs it waits; nothing is lost.
     - `tls`, `tls_ca`, `tls_cert`, `tls_key`, `tls_key_password`; `sasl` (`"PLAIN"`, `"SCRAM-SHA-256"`,
       `"SCRAM-SHA-512"`, `"OAUTHBEARER"`), `username`, `password`, `token`. Secrets are `"env:NAME"` or `"file:PATH"`;
       `token` is an async function that returns a token.
@@ -75,6 +96,11 @@ class Kafka(Sensor):
     start: Annotated[datetime | timedelta | str, BeforeValidator(parse_start)] = EARLIEST
     decode: Decoding = "json"
     model: Any = None
+    registry: str = ""
+    registry_username: str = ""
+    registry_password: str = ""
+    registry_token: str = ""
+    registry_ca: str = ""
     largest_bytes: int = 1024 * 1024
     isolation: Literal["read_committed", "read_uncommitted"] = "read_committed"
     session_timeout: Duration = timedelta(seconds=10)
@@ -88,6 +114,8 @@ class Kafka(Sensor):
     username: str = ""
     password: str = ""
     token: Token | None = None
+
+    _running: _Running = PrivateAttr(default_factory=_Running)
 
     def __init__(self, *topics: str, **options: Any) -> None:
         if topics and "topics" in options:
@@ -110,6 +138,7 @@ class Kafka(Sensor):
         if self.model is not None:
             self._check_model()
         self._security()
+        self._registry().expect_usable(self.decode)
         return self
 
     def _check_topics(self) -> None:
@@ -128,8 +157,8 @@ class Kafka(Sensor):
             ) from None
 
     def _check_model(self) -> None:
-        if self.decode != "json":
-            raise ValueError('model: needs decode="json"')
+        if self.decode in ("text", "bytes"):
+            raise ValueError('model: needs decode="json", "avro" or "json-schema"')
         try:
             TypeAdapter(self.model)
         except PydanticSchemaGenerationError as error:
@@ -141,6 +170,15 @@ class Kafka(Sensor):
         except ValidationError as error:
             faults = [fault["msg"].removeprefix("Value error, ") for fault in error.errors()]
             raise ValueError("; ".join(faults)) from None
+
+    def _registry(self) -> RegistryAccess:
+        return RegistryAccess(
+            url=self.registry,
+            username=self.registry_username,
+            password=self.registry_password,
+            token=self.registry_token,
+            ca=self.registry_ca,
+        )
 
     def label(self) -> str:
         """Return topics or pattern, and the group; a long text is cut and numbered by its content."""
@@ -155,7 +193,7 @@ class Kafka(Sensor):
     def data_type(self) -> Any:
         if self.model is not None:
             return KafkaRecord[self.model | None]  # type: ignore[name-defined]  # known at run time only
-        value = {"json": Any, "text": str | None, "bytes": bytes | None}[self.decode]
+        value = {"text": str | None, "bytes": bytes | None}.get(self.decode, Any)
         return KafkaRecord[value]  # type: ignore[valid-type]  # known at run time only
 
     async def run(self, intake: Intake) -> None:
@@ -164,10 +202,11 @@ class Kafka(Sensor):
         from reactor_sensors._kafka_subject import Subject
         from reactor_sensors._kafka_watch import keep_reading
 
+        self._running.schemas = schemas = await self._new_schemas(intake)
         await keep_reading(
             lambda: self._new_client(intake),
             intake,
-            self._decoder(),
+            self._decoder(schemas),
             Subject(topics=self.topics, pattern=self.pattern, start=self.start),
             self._pace(),
         )
@@ -205,9 +244,36 @@ class Kafka(Sensor):
             freeze=0.8 * session,
         )
 
-    def revive(self, raw: bytes, *, event_id: str, subject: str | None, at: datetime) -> Event[Any]:
-        """Return the event of an enveloped record. Raises ValueError that says why it still is none."""
-        return self._decoder().revive(raw, now=at)
+    async def _new_schemas(self, intake: Intake) -> Schemas | None:
+        if self.decode != "avro" and self.decode != "json-schema":
+            return None
+        # Not at the head: an HTTP client, which most sensors of topics do not need.
+        from reactor_sensors._kafka_schemas import Schemas
 
-    def _decoder(self) -> Decoder:
-        return Decoder(self.decode, self.model, largest_bytes=self.largest_bytes)
+        schemas = Schemas(self.decode, self._registry(), intake)
+        await schemas.expect_access()
+        return schemas
+
+    def revive(
+        self, raw: bytes, *, event_id: str, subject: str | None, at: datetime
+    ) -> Event[Any] | Awaitable[Event[Any]]:
+        """Return the event of an enveloped record. Raises ValueError that says why it still is none.
+
+        With a registry it is to be awaited, while the sensor runs.
+        """
+        if self.registry:
+            return self._revive(raw, at)
+        return self._decoder(None).revive(raw, now=at)
+
+    async def _revive(self, raw: bytes, at: datetime) -> Event[Any]:
+        if self._running.schemas is None:
+            raise ValueError("the sensor does not run yet, and its schema registry is not known")
+        decoder = self._decoder(self._running.schemas)
+        try:
+            await decoder.prepare([unpack(raw)[1]])
+        except RegistryError as error:
+            raise ValueError(str(error)) from None
+        return await asyncio.to_thread(decoder.revive, raw, now=at)
+
+    def _decoder(self, schemas: Schemas | None) -> Decoder:
+        return Decoder(self.decode, self.model, largest_bytes=self.largest_bytes, schemas=schemas)

@@ -93,6 +93,51 @@ def test_an_option_that_cannot_be_meant_is_refused(options: dict[str, Any], mess
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"decode": "avro"}, "expected the address"),
+        ({"decode": "avro", "registry": "r:8081"}, "expected the address"),
+        ({"decode": "avro", "registry": "http://["}, "expected the address"),
+        ({"decode": "avro", "registry": "http://r:x"}, "expected the address"),
+        ({"decode": "avro", "registry": "http://r?a=hunter2"}, "expected the address"),
+        ({"decode": "avro", "registry": "http://u:hunter2@r"}, "do not belong into the address"),
+        ({"registry": "http://r"}, "means nothing without decode="),
+        ({"decode": "json-schema", "registry": "http://r", "registry_ca": "a"}, "means nothing"),
+        ({"decode": "avro", "registry": "http://r", "registry_token": "hunter2"}, "is a reference"),
+        (
+            {"decode": "avro", "registry": "http://r", "registry_username": "u"},
+            "go together",
+        ),
+        (
+            {
+                "decode": "avro",
+                "registry": "http://r",
+                "registry_username": "u",
+                "registry_password": "env:P",
+                "registry_token": "env:T",
+            },
+            "exclude each other",
+        ),
+    ],
+)
+def test_registry_options_that_cannot_be_meant_are_refused(
+    options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DefinitionError, match=message) as caught:
+        kafka(**options)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("decode", "extra"), [("avro", "avro"), ("json-schema", "jsonschema")])
+def test_a_package_that_is_not_there_is_named_with_what_installs_it(
+    decode: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reactor_sensors._registry_access.find_spec", lambda _: None)
+    with pytest.raises(DefinitionError, match=rf'pip install "reactor\[{extra}\]"'):
+        kafka(decode=decode, registry="http://r")
+
+
 def test_a_group_must_be_named() -> None:
     with pytest.raises(DefinitionError, match="group"):
         Kafka("orders", bootstrap_servers="h:1")
