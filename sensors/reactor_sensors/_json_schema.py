@@ -42,14 +42,24 @@ _MOST_FAULTS = 3
 _MOST_FAULT = 150
 
 
+# Of keywords within keywords, some four frames each. Counted, because a limit that the interpreter reaches inside of
+# one of the library's own libraries, which is no Python, is not a RecursionError any more but a panic.
+_MOST_DEPTH = 150
+
+
 class _TooCostlyError(Exception):
     """The budget is spent."""
 
 
+class _TooDeepError(Exception):
+    """Keywords lead to keywords without an end."""
+
+
 class _Budget(threading.local):
-    """How much may still be looked at by this thread."""
+    """How much may still be looked at by this thread, and within how many keywords it is."""
 
     left = 0
+    depth = 0
 
     def spend(self, work: int) -> None:
         self.left -= work
@@ -82,6 +92,7 @@ def json_schema_codec(
         except orjson.JSONDecodeError as error:
             raise PoisonError("not_json", f"the value is not JSON: {error}") from None
         budget.left = _WORK_TO_BEGIN_WITH + _WORK_PER_BYTE * len(payload)
+        budget.depth = 0
         try:
             faults = _first_faults(validator.iter_errors(value))
         except _TooCostlyError:
@@ -91,7 +102,7 @@ def json_schema_codec(
             ) from None
         except PoisonError:
             raise
-        except RecursionError:
+        except (_TooDeepError, RecursionError):
             raise bad_schema(
                 "it refers to itself without an end, or the value is too deep"
             ) from None
@@ -213,10 +224,16 @@ def _counting(name: str, keyword: Any, budget: _Budget) -> Any:
     def look(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[BreaksSchemaError]:
         size = len(value) if isinstance(value, dict | list) else 0
         budget.spend(least + (len(wanted) if isinstance(wanted, dict | list) else 0) + size // 4)
-        for error in keyword(validator, wanted, value, schema) or ():
-            # The message repeats the value, and is made whether or not anybody reads it.
-            budget.spend(_WORK_PER_FAULT + len(error.message) // _CHARACTERS_PER_WORK)
-            yield error
+        if budget.depth >= _MOST_DEPTH:
+            raise _TooDeepError
+        budget.depth += 1
+        try:
+            for error in keyword(validator, wanted, value, schema) or ():
+                # The message repeats the value, and is made whether or not anybody reads it.
+                budget.spend(_WORK_PER_FAULT + len(error.message) // _CHARACTERS_PER_WORK)
+                yield error
+        finally:
+            budget.depth -= 1
 
     return look
 
