@@ -114,6 +114,11 @@ class Line:
         """Return how many are missing (negative) or too many (positive) among the rows."""
         return sum(self.parts.values()) - self.counted
 
+    @property
+    def is_used(self) -> bool:
+        """Return whether anything was counted or is stored at all."""
+        return bool(self.counted or any(self.parts.values()))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
@@ -121,6 +126,7 @@ class Audit:
 
     sensors: Sequence[Line]
     workflows: Sequence[Line]
+    outbox: Sequence[Line]
 
     @property
     def is_balanced(self) -> bool:
@@ -134,7 +140,11 @@ class Audit:
             f"{kind} {line.name}: {line.counted:,} {line.what}, but "
             f"{sum(line.parts.values()):,} are accounted for: "
             f"{abs(line.difference):,} {'too many' if line.difference > 0 else 'missing'}"
-            for kind, lines in (("sensor", self.sensors), ("workflow", self.workflows))
+            for kind, lines in (
+                ("sensor", self.sensors),
+                ("workflow", self.workflows),
+                ("workflow", self.outbox),
+            )
             for line in lines
             if line.difference
         ]
@@ -158,13 +168,14 @@ def audit(*, state: StateOption = None, as_document: JsonOption = False) -> None
 
 
 def balance(tally: Counts, rows: Counts) -> Audit:
-    """Return every sum: of each sensor what it accepted, rejected and skipped; of each workflow its runs."""
+    """Return every sum: of each sensor what it took, of each workflow its runs and what they emitted."""
     names = {(subject, name) for subject, name, _ in [*tally, *rows]}
     sensors = sorted(name for subject, name in names if subject == "sensor")
     workflows = sorted(name for subject, name in names if subject == "workflow")
     return Audit(
         sensors=[line for name in sensors for line in _sensor_lines(name, tally, rows)],
         workflows=[_workflow_line(name, tally, rows) for name in workflows],
+        outbox=[line for name in workflows if (line := _outbox_line(name, tally, rows)).is_used],
     )
 
 
@@ -195,6 +206,16 @@ def _workflow_line(name: str, tally: Counts, rows: Counts) -> Line:
     return Line(name=name, what="fired", counted=counted, parts=parts)
 
 
+def _outbox_line(name: str, tally: Counts, rows: Counts) -> Line:
+    parts = {
+        "pending": rows.get(("workflow", name, "outbox"), 0),
+        "delivered": tally.get(("workflow", name, "delivered"), 0),
+        "dead": rows.get(("workflow", name, "undeliverable"), 0),
+    }
+    counted = tally.get(("workflow", name, "emitted"), 0)
+    return Line(name=name, what="emitted", counted=counted, parts=parts)
+
+
 def _print_audit(found: Audit) -> None:
     out = console()
     if not found.sensors and not found.workflows:
@@ -205,6 +226,9 @@ def _print_audit(found: Audit) -> None:
         out.print()
     if found.workflows:
         _workflow_table(found.workflows).print(out)
+        out.print()
+    if found.outbox:
+        _outbox_table(found.outbox).print(out)
         out.print()
     for fault in found.faults:
         out.print(text(fault, "bold red"), soft_wrap=True)
@@ -241,6 +265,15 @@ def _workflow_table(lines: Sequence[Line]) -> Listing:
     return rows
 
 
+def _outbox_table(lines: Sequence[Line]) -> Listing:
+    headings = ["emitted", *lines[0].parts]
+    rows = Listing("workflow", *headings, "", right=headings, flexible=["workflow"])
+    for line in lines:
+        numbers = [line.counted, *line.parts.values()]
+        rows.add(line.name, *(f"{number:,}" for number in numbers), _mark([line]))
+    return rows
+
+
 def _mark(lines: Sequence[Line]) -> Any:
     wrong = any(line.difference for line in lines)
     return text("unequal", "bold red") if wrong else text("✓", "green")
@@ -251,6 +284,7 @@ def _audit_document(found: Audit) -> dict[str, Any]:
         "balanced": found.is_balanced,
         "sensors": [_line_document("sensor", line) for line in found.sensors],
         "workflows": [_line_document("workflow", line) for line in found.workflows],
+        "outbox": [_line_document("workflow", line) for line in found.outbox],
         "faults": found.faults,
     }
 

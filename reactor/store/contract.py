@@ -65,7 +65,7 @@ class OpenBatch:
 
 @dataclass(slots=True, kw_only=True)
 class DeadLetterRow:
-    """Something parked for a human, with its raw bytes."""
+    """Something parked for a human, with its raw bytes. `outgoing` is JSON: how to put it back into the outbox."""
 
     id: int
     sensor: str
@@ -78,6 +78,41 @@ class DeadLetterRow:
     event: int | None = None
     run: int | None = None
     subject: str | None = None
+    outgoing: str | None = None
+
+
+@dataclass(slots=True)
+class OutgoingRow:
+    """A part of what a step emitted, from its result on until it is delivered. `id` is the store's, 0 for a new one.
+
+    `lane` is the same for the same outlet, options and target. `part` counts from 1 in the step.
+    """
+
+    id: int
+    lane: str
+    workflow: str
+    run: int
+    step: str
+    part: int
+    outlet: str
+    options: str
+    target: str
+    key: bytes | None
+    attributes: str
+    payload: bytes
+    created_at: int
+
+
+@dataclass(slots=True)
+class Backlog:
+    """How much of a workflow waits in a lane of the outbox."""
+
+    lane: str
+    workflow: str
+    count: int
+    outlet: str
+    options: str
+    target: str
 
 
 @dataclass(slots=True)
@@ -212,12 +247,41 @@ class Store(Protocol):
         """
         ...
 
-    def finish_steps(self, steps: Sequence[StepRow], end: RunEnd | None) -> Awaitable[None]:
-        """Record the ends of steps, and of their run where these were the last. A second end of a step is an error."""
+    def finish_steps(
+        self, steps: Sequence[StepRow], end: RunEnd | None, outgoing: Sequence[OutgoingRow] = ()
+    ) -> Awaitable[None]:
+        """Record the ends of steps, and of their run where these were the last. A second end of a step is an error.
+
+        `outgoing` goes into the outbox in the same transaction, counted as `emitted`.
+        """
         ...
 
-    def finish_many(self, steps: Sequence[StepRow], ends: Sequence[RunEnd]) -> Awaitable[None]:
-        """Record the ends of steps of many runs, and of the runs that end with them, in one transaction."""
+    def finish_many(
+        self,
+        steps: Sequence[StepRow],
+        ends: Sequence[RunEnd],
+        outgoing: Sequence[OutgoingRow] = (),
+    ) -> Awaitable[None]:
+        """Do what `finish_steps` does for steps of many runs, with the ends of those that end, in one transaction."""
+        ...
+
+    async def outbox_backlogs(self) -> list[Backlog]:
+        """Return how much waits in the outbox, by lane and workflow."""
+        ...
+
+    async def outbox_window(self, lane: str, *, rows: int, size_bytes: int) -> list[OutgoingRow]:
+        """Return the oldest rows of a lane, in order: so many, with payloads of that size together.
+
+        The first that is not empty is there whatever its size.
+        """
+        ...
+
+    def delivered(self, outgoing: Sequence[int]) -> Awaitable[None]:
+        """Remove rows of the outbox by id and count them as `delivered`; those not there are passed over."""
+        ...
+
+    async def park_outgoing(self, outgoing: int, letter: DeadLetterRow) -> bool:
+        """Turn a row of the outbox into a dead letter; return False, and keep nothing, when it is not there."""
         ...
 
     async def record_attempt(self, attempt: AttemptRow, *, is_waiting: bool) -> None:
@@ -238,6 +302,7 @@ class Store(Protocol):
     async def redrive(self, letter: DeadLetterRow, offer: Offer | None, at: int) -> bool:
         """Settle a dead letter in one transaction with what comes of it; return False when it was settled before.
 
+        With `outgoing` it goes to the end of the outbox again.
         With an offer whose event is stored already its runs are added to that event; with another the event is
         accepted; without one the letter's own run becomes pending again, with no deaths counted.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -10,19 +11,25 @@ import pytest
 from reactor.errors import StoreError
 from reactor.store.contract import (
     AttemptRow,
+    Backlog,
     BatchRow,
     DeadLetterRow,
     EventRow,
     Offer,
     OpenBatch,
+    OutgoingRow,
     Retention,
     RunEnd,
     RunRow,
     StepRow,
 )
+from reactor.store.outgoing import lane_of, letter_of
 
 if TYPE_CHECKING:
     from reactor.store.contract import RunState, Store
+
+
+LANE = lane_of("o", "{}", "l")
 
 
 class OpenStore(Protocol):
@@ -51,6 +58,12 @@ def run_row(
 def step_row(run: int, name: str = "a", result: bytes = b"1") -> StepRow:
     """Return the success of a step."""
     return StepRow(run, name, "succeeded", 1, 0, 1, result, None)
+
+
+def outgoing_row(run: int, part: int, *, lane: str = "l", payload: bytes = b"x") -> OutgoingRow:
+    """Return what step `a` of a run emitted, to the target that is named like the lane."""
+    name = lane_of("o", "{}", lane)
+    return OutgoingRow(0, name, "w", run, "a", part, "o", "{}", lane, b"k", "{}", payload, 5)
 
 
 async def add(store: Store, seq: int, *runs: RunRow) -> bool:
@@ -279,3 +292,84 @@ class StoreContract:
         await add(store, 1, run_row(11, 1, state="running"))
         await store.finish_steps([step_row(11)], RunEnd(11, "succeeded", 500, None))
         assert await store.remove_settled(Retention(before=100, limit=10)) == 0
+
+    async def test_what_a_step_emits_is_in_the_outbox_with_its_result(
+        self, open_store: OpenStore
+    ) -> None:
+        store = await open_store()
+        await add(store, 1, run_row(2, 1, state="running"))
+        emitted = [outgoing_row(2, 1), outgoing_row(2, 2), outgoing_row(2, 3, lane="m")]
+        await store.finish_steps([step_row(2)], RunEnd(2, "succeeded", 5, None), emitted)
+        store = await open_store()
+        backlogs = sorted(await store.outbox_backlogs(), key=lambda one: one.target)
+        assert backlogs == [
+            Backlog(LANE, "w", 2, "o", "{}", "l"),
+            Backlog(lane_of("o", "{}", "m"), "w", 1, "o", "{}", "m"),
+        ]
+        rows = await store.outbox_window(LANE, rows=10, size_bytes=100)
+        ids = [row.id for row in rows]
+        assert ids == sorted(ids)
+        assert [replace(row, id=0) for row in rows] == emitted[:2]
+
+    async def test_a_result_that_is_refused_takes_what_it_emitted_with_it(
+        self, open_store: OpenStore
+    ) -> None:
+        store = await open_store()
+        await add(store, 1, run_row(2, 1, state="running"))
+        await store.finish_steps([step_row(2)], None)
+        with pytest.raises(StoreError):
+            await store.finish_steps([step_row(2)], None, [outgoing_row(2, 1)])
+        assert await store.outbox_backlogs() == []
+
+    async def test_a_window_of_the_outbox_is_bounded_in_rows_and_bytes(
+        self, open_store: OpenStore
+    ) -> None:
+        store = await open_store()
+        await add(store, 1, run_row(2, 1, state="running"))
+        sizes = (50, 30, 30, 30)
+        emitted = [outgoing_row(2, n, payload=b"x" * size) for n, size in enumerate(sizes)]
+        await store.finish_steps([step_row(2)], None, emitted)
+        for rows, size_bytes, expected in ((2, 1000, 2), (9, 80, 2), (9, 79, 1), (9, 1, 1)):
+            found = await store.outbox_window(LANE, rows=rows, size_bytes=size_bytes)
+            assert [row.part for row in found] == [*range(expected)]
+
+    async def test_what_was_delivered_leaves_the_outbox_and_its_id_is_not_used_again(
+        self, open_store: OpenStore
+    ) -> None:
+        store = await open_store()
+        await add(store, 1, run_row(2, 1, state="running"))
+        await store.finish_steps([step_row(2)], None, [outgoing_row(2, 1)])
+        (first,) = await store.outbox_window(LANE, rows=9, size_bytes=9)
+        await store.delivered([first.id])
+        await store.delivered([first.id])
+        assert await store.outbox_backlogs() == []
+        await store.finish_steps([step_row(2, "b")], None, [outgoing_row(2, 1)])
+        (second,) = await store.outbox_window(LANE, rows=9, size_bytes=9)
+        assert second.id > first.id
+
+    async def test_what_cannot_be_delivered_is_parked_and_redriven_once(
+        self, open_store: OpenStore
+    ) -> None:
+        store = await open_store()
+        await add(store, 1, run_row(2, 1, state="running"))
+        await store.finish_steps([step_row(2)], None, [outgoing_row(2, 1, payload=b"\xff")])
+        (row,) = await store.outbox_window(LANE, rows=9, size_bytes=9)
+        made = letter_of(row, id=9, reason="undeliverable", detail="no", at=7)
+        assert await store.park_outgoing(row.id, made)
+        assert not await store.park_outgoing(row.id, replace(made, id=10))
+        assert await store.outbox_backlogs() == []
+        (letter,) = await store.dead_letters(ids=None, reason="undeliverable")
+        assert letter == made
+        assert letter.raw == b"\xff"
+        assert await store.redrive(letter, None, 8)
+        assert not await store.redrive(letter, None, 8)
+        (again,) = await store.outbox_window(LANE, rows=9, size_bytes=9)
+        assert replace(again, id=row.id, created_at=row.created_at) == row
+
+    async def test_retention_leaves_the_outbox_alone(self, open_store: OpenStore) -> None:
+        store = await open_store()
+        await add(store, 1, run_row(2, 1, state="running"))
+        end = RunEnd(2, "succeeded", 5, None)
+        await store.finish_steps([step_row(2)], end, [outgoing_row(2, 1)])
+        assert await store.remove_settled(Retention(before=100, limit=10)) == 1
+        assert len(await store.outbox_window(LANE, rows=9, size_bytes=9)) == 1

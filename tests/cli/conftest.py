@@ -75,9 +75,11 @@ def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(directory / "reactor.db", isolation_level=None)
     folder = resources.files("reactor.store.sqlite").joinpath("migrations")
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.executescript(folder.joinpath("0001_initial.sql").read_text(encoding="utf-8"))
+    scripts = sorted(path.name for path in folder.iterdir() if path.name.endswith(".sql"))
+    for script in scripts:
+        connection.executescript(folder.joinpath(script).read_text(encoding="utf-8"))
     connection.execute(f"PRAGMA application_id = {0x52454143}")
-    connection.execute("PRAGMA user_version = 1")
+    connection.execute(f"PRAGMA user_version = {len(scripts)}")
     yield connection
     connection.close()
 

@@ -25,6 +25,19 @@ READING = [
 ]
 
 
+def add_emitted(database: sqlite3.Connection) -> None:
+    """Keep one record in the outbox and one as a dead letter; three were delivered."""
+    database.executescript(
+        "INSERT INTO outbox (lane, workflow, run, step, part, outlet, options, target, attributes,"
+        " payload, created_at)"
+        " VALUES ('l', 'rates', 1, 'load', 1, 'kafka', '{}', 'orders', '{}', x'01', 0);"
+        "INSERT INTO dead_letter (id, sensor, event_id, workflow, reason, detail, raw, created_at,"
+        " outgoing) VALUES (99, 'outlet kafka', '1/load/2', 'rates', 'undeliverable', '', x'01', 0, '{}');"
+        "INSERT INTO tally VALUES ('workflow', 'rates', 'emitted', 5);"
+        "INSERT INTO tally VALUES ('workflow', 'rates', 'delivered', 3);"
+    )
+
+
 class TestEvents:
     def test_events_are_listed_newest_first_with_what_they_fired(
         self, call: Call, state: Path
@@ -276,6 +289,42 @@ class TestAudit:
         assert fault in answer.out
         assert "NOT balanced" in answer.out
 
+    def test_what_was_emitted_is_delivered_dead_or_pending(
+        self, call: Call, state: Path, database: sqlite3.Connection
+    ) -> None:
+        add_emitted(database)
+        answer = call("audit", "--state", str(state))
+        assert answer.code == 0
+        assert "emitted" in answer.out
+        [line] = call("audit", "--state", str(state), "--json").document["outbox"]
+        assert line == {
+            "workflow": "rates",
+            "what": "emitted",
+            "counted": 5,
+            "parts": {"pending": 1, "delivered": 3, "dead": 1},
+            "difference": 0,
+        }
+
+    @pytest.mark.parametrize("table", ["outbox", "dead_letter"])
+    def test_a_record_that_vanished_from_the_outbox_is_missed(
+        self, call: Call, state: Path, database: sqlite3.Connection, table: str
+    ) -> None:
+        add_emitted(database)
+        database.execute(f"DELETE FROM {table} WHERE workflow = 'rates'")
+        answer = call("audit", "--state", str(state))
+        assert answer.code == 1
+        assert "workflow rates: 5 emitted, but 4 are accounted for: 1 missing" in answer.out
+
+    def test_a_database_from_before_the_outbox_is_read_as_well(
+        self, call: Call, state: Path, database: sqlite3.Connection
+    ) -> None:
+        database.executescript(
+            "DROP TABLE outbox; ALTER TABLE dead_letter DROP COLUMN outgoing;"
+            "PRAGMA user_version = 1;"
+        )
+        assert call("audit", "--state", str(state), "--json").document["balanced"]
+        assert call("dead", "--state", str(state)).code == 0
+
     def test_a_new_store_is_balanced(
         self, call: Call, tmp_path: Path, database: sqlite3.Connection
     ) -> None:
@@ -346,7 +395,7 @@ class TestStateDirectory:
         database.execute("PRAGMA user_version = 99")
         answer = call("runs", "--state", str(state))
         assert answer.code == 5
-        assert "has schema version 99; this Reactor knows up to 1" in answer.err
+        assert "has schema version 99; this Reactor knows up to 2" in answer.err
 
     def test_a_foreign_database_is_refused(
         self, call: Call, state: Path, database: sqlite3.Connection

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import stat
 from pathlib import Path
@@ -18,11 +19,19 @@ from reactor.errors import (
     StoreFullError,
     StoreStoppedError,
 )
-from reactor.store.contract import Offer
+from reactor.store.contract import Offer, RunEnd
 from reactor.store.sqlite import SqliteStore
 from reactor.store.sqlite import statements as sql
-from reactor.store.sqlite.connection import open_for_writing
-from reactor.testing.store_contract import OpenStore, StoreContract, add, event_row, run_row
+from reactor.store.sqlite.connection import APPLICATION_ID, migrations, open_for_writing
+from reactor.testing.store_contract import (
+    OpenStore,
+    StoreContract,
+    add,
+    event_row,
+    outgoing_row,
+    run_row,
+    step_row,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -197,3 +206,45 @@ async def test_no_hot_statement_scans_a_table(
     database.close()
     scans = [row[3] for row in plan if row[3].startswith("SCAN") and "INDEX" not in row[3]]
     assert [scan for scan in scans if "json_each" not in scan] == []
+
+
+async def test_a_database_from_before_the_outbox_is_upgraded_with_its_runs_in_flight(
+    tmp_path: Path,
+) -> None:
+    first, *_ = migrations()
+    with contextlib.closing(sqlite3.connect(tmp_path / "reactor.db")) as old:
+        old.executescript(first)
+        old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        old.execute("PRAGMA user_version = 1")
+        old.execute("INSERT INTO event VALUES (1, 's', '1', 's', 't', NULL, 0, 0, x'31', '[]')")
+        old.execute(
+            "INSERT INTO run (id, workflow, event, state, created_at) VALUES (2, 'w', 1, 'running', 0)"
+        )
+        old.execute(
+            "INSERT INTO dead_letter (id, sensor, event_id, reason, detail, raw, created_at)"
+            " VALUES (3, 's', 'x', 'not_json', '', x'ff', 0)"
+        )
+        old.commit()
+    store = await SqliteStore.open(tmp_path)
+    assert await store.count_deaths(most=3, at=1) == []
+    await store.start_runs([2], 1)
+    await store.finish_steps([step_row(2)], RunEnd(2, "succeeded", 5, None), [outgoing_row(2, 1)])
+    assert [one.count for one in await store.outbox_backlogs()] == [1]
+    (letter,) = await store.dead_letters(ids=None, reason=None)
+    assert (letter.raw, letter.outgoing) == (b"\xff", None)
+    await store.close()
+
+
+async def test_the_queries_of_the_outbox_read_no_payload_that_is_not_wanted(tmp_path: Path) -> None:
+    connection = open_for_writing(tmp_path / "reactor.db")
+    plan = "".join(
+        row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql.OUTBOX_BACKLOGS}")
+    )
+    assert "SCAN outbox USING COVERING INDEX outbox_lane" in plan
+    values = {"lane": "l", "rows": 1, "size_bytes": 1}
+    plan = "".join(
+        row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql.OUTBOX_WINDOW}", values)
+    )
+    assert "SEARCH outbox USING INDEX outbox_lane (lane=?)" in plan
+    assert "SEARCH outbox USING INTEGER PRIMARY KEY (rowid=?)" in plan
+    connection.close()

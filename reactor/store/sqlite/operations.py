@@ -172,6 +172,7 @@ def letter_row(letter: DeadLetterRow) -> Row:
         letter.subject,
         letter.raw,
         letter.created_at,
+        letter.outgoing,
     )
 
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+OUTBOX_VERSION = 2
 _TRIES = 5
 _EVENTS = """
 SELECT seq, source, id, sensor, type, subject, time, accepted_at,
@@ -89,13 +90,23 @@ _ROWS = """
 SELECT 'sensor', sensor, 'events', count(*) FROM event GROUP BY sensor
 UNION ALL
 SELECT 'sensor', sensor, 'rejected', count(*) FROM dead_letter
-WHERE event IS NULL AND run IS NULL GROUP BY sensor
+WHERE event IS NULL AND run IS NULL {is_input} GROUP BY sensor
 UNION ALL
 SELECT 'sensor', sensor, 'skipped', count(*) FROM skipped GROUP BY sensor
 UNION ALL
 SELECT 'workflow', workflow, coalesce(outcome, state), count(*) FROM run
 GROUP BY workflow, coalesce(outcome, state)
 """
+
+# The outbox is there from schema version 2 on.
+_OUTBOX_ROWS = """
+UNION ALL
+SELECT 'workflow', workflow, 'outbox', count(*) FROM outbox GROUP BY workflow
+UNION ALL
+SELECT 'workflow', workflow, 'undeliverable', count(*) FROM dead_letter
+WHERE outgoing IS NOT NULL AND redriven_at IS NULL GROUP BY workflow
+"""
+_IS_INPUT = "AND outgoing IS NULL"
 
 Counts = dict[tuple[str, str, str], int]
 
@@ -212,12 +223,17 @@ class StateReader:
     def counts(self) -> tuple[Counts, Counts]:
         """Return the tally, and what there is of rows, by (subject, name, kind).
 
-        Kinds of rows are events, rejected and skipped of a sensor, and the outcome of a workflow's
-        runs, or the state of those that have none.
+        Kinds of rows are events, rejected and skipped of a sensor, and of a workflow the outcome of
+        its runs, or the state of those that have none, and outbox and undeliverable of what they emitted.
         """
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        has_outbox = version >= OUTBOX_VERSION
+        of_rows = _ROWS.format(is_input=_IS_INPUT if has_outbox else "")
         tally, rows = (
             {(subject, name, kind): count for subject, name, kind, count in found}
-            for found in map(self._connection.execute, (_TALLY, _ROWS))
+            for found in map(
+                self._connection.execute, (_TALLY, of_rows + _OUTBOX_ROWS * has_outbox)
+            )
         )
         return tally, rows
 

@@ -39,8 +39,8 @@ INSERT_RUN = ManyRows(
 )
 INSERT_DEAD_LETTER = """
 INSERT INTO dead_letter
-    (id, sensor, event_id, workflow, event, run, reason, detail, subject, raw, created_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    (id, sensor, event_id, workflow, event, run, reason, detail, subject, raw, created_at, outgoing)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 SELECT_REJECTED = (
     "SELECT 1 FROM dead_letter WHERE sensor = ? AND event_id = ? AND event IS NULL AND run IS NULL"
@@ -79,10 +79,34 @@ FINISH_RUN = ManyRows(
     4,
     ") AS given WHERE run.id = given.column4 AND state <> 'finished'",
 )
+INSERT_OUTGOING = ManyRows(
+    "INSERT INTO outbox (lane, workflow, run, step, part, outlet, options, target, key, attributes, payload,"
+    " created_at)",
+    12,
+)
 # The order in which one batch executes them: a start before an end, steps before the end of their run.
 IN_ORDER: tuple[Statement, ...] = (
-    *(START_RUN, INSERT_STEP, INSERT_ATTEMPT, WAIT_RUN, FINISH_RUN, RELEASE_RUNS),
+    *(START_RUN, INSERT_STEP, INSERT_OUTGOING, INSERT_ATTEMPT, WAIT_RUN, FINISH_RUN, RELEASE_RUNS),
+    ADD_TALLY,
 )
+DELETE_OUTGOING = (
+    "DELETE FROM outbox WHERE id IN (SELECT value FROM json_each(?)) RETURNING workflow"
+)
+OUTBOX_BACKLOGS = """
+SELECT counted.lane, counted.workflow, counted.rows, outbox.outlet, outbox.options, outbox.target
+FROM (SELECT lane, workflow, count(*) AS rows, min(id) AS first FROM outbox GROUP BY lane, workflow) AS counted
+JOIN outbox ON outbox.id = counted.first
+"""
+# The size of a blob is told without reading it, so payloads are read for the chosen rows only.
+OUTBOX_WINDOW = """
+WITH oldest (id, size) AS (
+    SELECT id, length(payload) FROM outbox WHERE lane = :lane ORDER BY id LIMIT :rows
+), summed (id, size, total) AS (
+    SELECT id, size, sum(size) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) FROM oldest
+)
+SELECT id, lane, workflow, run, step, part, outlet, options, target, key, attributes, payload, created_at
+FROM outbox WHERE id IN (SELECT id FROM summed WHERE total <= :size_bytes OR total = size) ORDER BY id
+"""
 
 RUNS_THAT_DIED = """
 SELECT run.id, run.workflow, run.deaths, event.sensor, event.id, event.seq, event.data
@@ -99,7 +123,8 @@ PARK_RUN = """
 UPDATE run SET state = 'finished', outcome = 'dead', finished_at = ?, error = ? WHERE id = ?
 """
 SELECT_DEAD_LETTERS = """
-SELECT id, sensor, event_id, reason, detail, raw, created_at, workflow, event, run, subject FROM dead_letter
+SELECT id, sensor, event_id, reason, detail, raw, created_at, workflow, event, run, subject,
+       outgoing FROM dead_letter
 WHERE redriven_at IS NULL AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
   AND (:reason IS NULL OR reason = :reason)
 ORDER BY id

@@ -15,14 +15,17 @@ import orjson
 from reactor.errors import SettingsError, StoreError
 from reactor.store.contract import (
     AttemptRow,
+    Backlog,
     DeadLetterRow,
     EventRow,
     OpenBatch,
+    OutgoingRow,
     PendingRun,
     StepRow,
     StoredRun,
     StoreStatistics,
 )
+from reactor.store.sqlite import outbox
 from reactor.store.sqlite import statements as sql
 from reactor.store.sqlite.connection import DATABASE, open_for_writing
 from reactor.store.sqlite.lock import StateLock
@@ -187,10 +190,17 @@ class SqliteStore:
     async def release_runs(self) -> None:
         await self._writer.write(Rows([(sql.RELEASE_RUNS, ())]))
 
-    def finish_steps(self, steps: Sequence[StepRow], end: RunEnd | None) -> Awaitable[None]:
-        return self.finish_many(steps, () if end is None else (end,))
+    def finish_steps(
+        self, steps: Sequence[StepRow], end: RunEnd | None, outgoing: Sequence[OutgoingRow] = ()
+    ) -> Awaitable[None]:
+        return self.finish_many(steps, () if end is None else (end,), outgoing)
 
-    def finish_many(self, steps: Sequence[StepRow], ends: Sequence[RunEnd]) -> Awaitable[None]:
+    def finish_many(
+        self,
+        steps: Sequence[StepRow],
+        ends: Sequence[RunEnd],
+        outgoing: Sequence[OutgoingRow] = (),
+    ) -> Awaitable[None]:
         rows: list[tuple[sql.Statement, tuple[Any, ...]]] = [
             (sql.INSERT_STEP, _step_row(step)) for step in steps
         ]
@@ -198,7 +208,26 @@ class SqliteStore:
             (sql.FINISH_RUN, (end.outcome, end.finished_at, end.error, end.run)) for end in ends
         ]
         size_bytes = sum([len(step.result or b"") for step in steps])
+        if outgoing:
+            rows += outbox.emitted_rows(outgoing)
+            size_bytes += sum(len(row.payload) for row in outgoing)
         return self._writer.write(Rows(rows, size_bytes))
+
+    async def outbox_backlogs(self) -> list[Backlog]:
+        return [Backlog(*row) for row in await self._all(sql.OUTBOX_BACKLOGS, ())]
+
+    async def outbox_window(self, lane: str, *, rows: int, size_bytes: int) -> list[OutgoingRow]:
+        wanted = {"lane": lane, "rows": rows, "size_bytes": size_bytes}
+        return [OutgoingRow(*row) for row in await self._all(sql.OUTBOX_WINDOW, wanted)]
+
+    def delivered(self, outgoing: Sequence[int]) -> Awaitable[None]:
+        return self._writer.write(Call(partial(outbox.delivered, outgoing=outgoing)))
+
+    async def park_outgoing(self, outgoing: int, letter: DeadLetterRow) -> bool:
+        parked: bool = await self._writer.write(
+            Call(partial(outbox.park, outgoing=outgoing, letter=letter), len(letter.raw))
+        )
+        return parked
 
     async def record_attempt(self, attempt: AttemptRow, *, is_waiting: bool) -> None:
         row = (
@@ -240,6 +269,7 @@ class SqliteStore:
                 event=row[8],
                 run=row[9],
                 subject=row[10],
+                outgoing=row[11],
             )
             for row in rows
         ]

@@ -19,6 +19,7 @@ from reactor.store.sqlite.operations import (
     insert_runs,
     letter_row,
 )
+from reactor.store.sqlite.outbox import put_back
 
 if TYPE_CHECKING:
     from reactor.store.contract import Offer, Retention
@@ -56,7 +57,9 @@ def redrive(
 ) -> bool:
     if not connection.execute(sql.SETTLE_DEAD_LETTER, (at, letter.id)).rowcount:
         return False
-    if offer is None:
+    if letter.outgoing is not None:
+        put_back(connection, letter, at)
+    elif offer is None:
         connection.execute(sql.REVIVE_RUN, (letter.run,))
     elif letter.event is not None:
         add_tally(connection, insert_runs(connection, [offer]))
