@@ -15,6 +15,7 @@ from reactor.errors import (
 )
 from reactor.model.duration import Duration, parse_duration, spell_duration
 from reactor.model.event import Event
+from reactor.model.outlet import Outgoing, Outlet
 from reactor.model.sensor import Accepted, HookRequest, HookResponse, Intake, Sensor, nearest
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "HookRequest",
     "HookResponse",
     "Intake",
+    "Outgoing",
+    "Outlet",
     "OverloadedError",
     "ReactorError",
     "Reject",

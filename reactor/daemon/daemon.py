@@ -327,6 +327,7 @@ class Daemon:
             sensors_up=supervisor.sensors_up(),
             lag_records=lag_records,
             lag_seconds=lag_seconds,
+            outbox_pending=engine.outbox.waiting(),
         )
 
     def _write_address_file(self, hooks: Any, admin: Any) -> None:

@@ -54,9 +54,10 @@ class Health:
         return Verdict(is_good=not reasons, reasons=tuple(reasons))
 
     def readiness(self) -> Verdict:
-        """Return whether recovery is done, every sensor watches its source and the disk takes writes."""
+        """Return whether recovery is done, sensors watch their sources, the outbox moves and the disk takes writes."""
         reasons = [] if self.is_recovered else ["recovery is under way"]
         reasons += [f"{name}: {why}" for name, why in sorted(self._supervisor.troubles().items())]
+        reasons += self._engine.outbox.troubles()
         if self._engine.store.statistics().is_full:
             reasons.append("the disk is full")
         return Verdict(is_good=not reasons, reasons=tuple(reasons))

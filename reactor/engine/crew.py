@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from reactor.model.graph import Step
-    from reactor.store.contract import RunEnd, StepRow, Store
+    from reactor.store.contract import OutgoingRow, RunEnd, StepRow, Store
 
 # For so long a worker takes further steps before the loop sees to everything else.
 TURN_SECONDS = 0.005
@@ -40,20 +40,21 @@ class Member(Protocol):
         """Call the step's function, and hand its result to `Crew.record`, or the run to `Crew.spawn`."""
         ...
 
-    def recorded(self, step: Step, value: Any, end: RunEnd | None) -> None:
+    def recorded(self, result: Result) -> None:
         """Go on after a result that is durable."""
         ...
 
 
 @dataclass(slots=True)
 class Result:
-    """A result on its way into the store, with the end of its run where it is the last one."""
+    """A result on its way into the store, with what its step emitted, and the end of its run where it is the last."""
 
     run: Member
     step: Step
     value: Any
     row: StepRow
     end: RunEnd | None
+    outgoing: Sequence[OutgoingRow] = ()
 
 
 class Crew:
@@ -191,6 +192,7 @@ class Crew:
                 self._store.finish_many(
                     [result.row for result in results],
                     [result.end for result in results if result.end is not None],
+                    [row for result in results for row in result.outgoing],
                 )
             )
         except StoreStoppedError:
@@ -205,7 +207,7 @@ class Crew:
         if error is None:
             self._moved(monotonic())
             for result in results:
-                result.run.recorded(result.step, result.value, result.end)
+                result.run.recorded(result)
                 if result.end is not None:
                     self._left(result.run)
         elif isinstance(error, StoreFullError):

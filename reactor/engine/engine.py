@@ -16,6 +16,7 @@ from reactor.engine.crew import Crew
 from reactor.engine.event_json import decode_event
 from reactor.engine.gathering import Gathering
 from reactor.engine.matching import Listener, listeners_by_sensor
+from reactor.engine.outbox import Outbox, installed_outlet
 from reactor.engine.redriving import Redriving
 from reactor.engine.runner import ActiveRun
 from reactor.engine.scheduler import WINDOW, Lane, Scheduler
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from reactor.engine.executors import Executors
     from reactor.engine.scheduler import Start
     from reactor.model.graph import Graph
+    from reactor.model.outlet import OpenOutlet
     from reactor.model.sensor import Sensor
     from reactor.model.trigger import Decision
     from reactor.store.contract import Store, StoredRun
@@ -64,6 +66,7 @@ class Engine:
         executors: Executors,
         most_running: int = 1024,
         most_bytes: int = 256 * 1024 * 1024,
+        open_outlet: OpenOutlet = installed_outlet,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -75,6 +78,8 @@ class Engine:
         self._is_kicked = False
         self._short_since: dict[str, float] = {}
         self._tools = Tools(store, executors, telemetry, clock)
+        self.outbox = Outbox(self._tools, open_outlet)
+        self._tools.emitted = self.outbox.emitted
         self._data_types: dict[str, TypeAdapter[Any]] = {}
         self._acceptance = Acceptance(
             store,
@@ -137,6 +142,7 @@ class Engine:
                 )
             )
         await self.take_over_pending()
+        await self.outbox.recover()
 
     async def take_over_pending(self) -> None:
         """Learn how many runs and gathered events wait, and begin to start them."""
@@ -163,6 +169,8 @@ class Engine:
 
     async def redrive(self, letter: DeadLetterRow, sensor: Sensor | None) -> str | None:
         """Accept a dead letter again; return None, or why that is not possible."""
+        if letter.outgoing is not None:
+            return await self.outbox.redrive(letter)
         return await self._redriving.redrive(letter, sensor)
 
     def gathered(self, workflow: str, seq: int) -> None:
@@ -319,6 +327,7 @@ class Engine:
                 while under_way := self._helpers | self._acceptance.writes:
                     await asyncio.wait(under_way)
                 await self._idle.wait()
+                await self.outbox.settled()
         left = len(self._active)
         rest: set[asyncio.Future[Any]] = self._crew.close() | self._helpers
         rest |= self._acceptance.writes
@@ -326,6 +335,7 @@ class Engine:
             future.cancel()
         if rest:
             await asyncio.wait(rest)
+        await self.outbox.stop()
         with suppress(StoreError):
             await self.store.release_runs()
         return left

@@ -11,6 +11,7 @@ from pydantic_core import to_json
 
 from reactor.engine.process_worker import call_step
 from reactor.errors import StepError
+from reactor.model.outlet import load_outgoing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -72,7 +73,7 @@ class Executors:
             },
         }
         try:
-            answer = await to_process.run_sync(
+            answer, emitted = await to_process.run_sync(
                 call_step,
                 graph.file,
                 graph.name,
@@ -85,4 +86,7 @@ class Executors:
             raise StepError(
                 "the process of the step ended without an answer: it exited, crashed, or was killed for memory"
             ) from None
+        if context is not None:
+            for outgoing in emitted:
+                context.emit(load_outgoing(outgoing))
         return orjson.loads(answer) if step.result.annotation is Any else step.result.load(answer)

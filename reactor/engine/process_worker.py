@@ -17,14 +17,20 @@ from pydantic import TypeAdapter
 from reactor.model.context import Context
 from reactor.model.event import Event
 from reactor.model.graph import compile_workflow
+from reactor.model.outlet import dump_outgoing
 from reactor.model.workflow import Workflow
 
 if typing.TYPE_CHECKING:
     from reactor.model.graph import Graph, Step
 
 
-def call_step(file: str, workflow: str, step: str, request: bytes) -> bytes:
-    """Import the workflow's file, call one step with arguments from JSON, and return its result as JSON."""
+def call_step(
+    file: str, workflow: str, step: str, request: bytes
+) -> tuple[bytes, tuple[bytes, ...]]:
+    """Import the workflow's file and call one step with arguments from JSON.
+
+    Return its result as JSON, and what it emitted, each piece as JSON of its own.
+    """
     called = _graph(file, workflow).step(step)
     message = orjson.loads(request)
     hints = typing.get_type_hints(called.function, include_extras=True)
@@ -38,7 +44,9 @@ def call_step(file: str, workflow: str, step: str, request: bytes) -> bytes:
         log = logging.LoggerAdapter(logging.getLogger(f"reactor.step.{workflow}.{step}"), {})
         arguments["ctx"] = Context(**message["ctx"], log=log)
     raw, _ = called.result.dump(called.function(**arguments))
-    return raw
+    context = arguments.get("ctx")
+    emitted = context.end() if isinstance(context, Context) else ()
+    return raw, tuple(map(dump_outgoing, emitted))
 
 
 def _event(step: Step, fields: dict[str, Any]) -> Event[Any]:

@@ -19,6 +19,7 @@ from reactor.model.ids import spell_id
 from reactor.model.retry import next_attempt_at
 from reactor.model.trigger import spell_error
 from reactor.store.contract import AttemptRow, RunEnd, StepRow
+from reactor.store.outgoing import outgoing_rows
 from reactor.telemetry.facts import RunFinished, RunStarted, StepFinished, ThreadAbandoned
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from reactor.engine.tools import Tools
     from reactor.model.event import Event
     from reactor.model.graph import Graph, Step
-    from reactor.store.contract import RunOutcome, StepOutcome
+    from reactor.store.contract import OutgoingRow, RunOutcome, StepOutcome
 
 LONGEST_ERROR = 4000
 
@@ -79,6 +80,7 @@ class ActiveRun:
         self._values: dict[str, Any] = {}
         self._done: set[str] = set()
         self._begun: set[str] = set()
+        self._contexts: dict[str, Context] = {}
         self._error: str | None = None
         self._outcome: RunOutcome = "succeeded"
         self._ended_steps = 0
@@ -119,14 +121,18 @@ class ActiveRun:
             return
         self._ended_steps += 1
         end = self._end() if self._ended_steps == len(self.graph.steps) else None
-        self._crew.record(Result(self, step, tried.value, tried.row, end))
+        outgoing = self._emitted(tried.row)
+        self._crew.record(Result(self, step, tried.value, tried.row, end, outgoing))
 
-    def recorded(self, step: Step, value: Any, end: RunEnd | None) -> None:
+    def recorded(self, result: Result) -> None:
         """Go on after a result of `attempt` that is durable."""
-        if end is not None:
-            self._ended(end)
+        if result.outgoing:
+            self._tools.emitted(result.outgoing)
+        if result.end is not None:
+            self._ended(result.end)
             return
-        self._values[step.name] = value
+        step = result.step
+        self._values[step.name] = result.value
         self._done.add(step.name)
         self._go_on(self._claim(self.graph.dependants[step.name]))
 
@@ -210,7 +216,7 @@ class ActiveRun:
                 tried = await self._try(step, attempt)
             row, next_at = tried.row, tried.next_at
             if row.outcome == "succeeded":
-                await self._record([row])
+                await self._record([row], self._emitted(row))
                 self._values[step.name] = tried.value
                 self._done.add(step.name)
                 return True
@@ -255,6 +261,11 @@ class ActiveRun:
             )
         )
         return Tried(row, value, next_at)
+
+    def _emitted(self, row: StepRow) -> Sequence[OutgoingRow]:
+        context = self._contexts.pop(row.name, None)
+        emitted = () if context is None else context.end()
+        return outgoing_rows(emitted, self.graph.name, row) if emitted else ()
 
     def _next_attempt_at(self, step: Step, row: StepRow) -> int | None:
         at = next_attempt_at(
@@ -326,7 +337,8 @@ class ActiveRun:
             elif name == "events":
                 arguments[name] = [_event_for(step, event, raw) for event, raw in self._batch]
             elif name == "ctx":
-                arguments[name] = self._context_for(step, attempt)
+                context = self._context_for(step, attempt)
+                arguments[name] = self._contexts[step.name] = context
             else:
                 arguments[name] = self._values[name]
         return arguments
@@ -389,8 +401,8 @@ class ActiveRun:
         skipped = [StepRow(self.id, name, "skipped", 0, at, at, None, reason) for name in names]
         await self._record([row, *skipped])
 
-    async def _record(self, rows: Sequence[StepRow]) -> None:
-        """Record ends of steps; where they are the last ones, the end of the run goes into the same commit."""
+    async def _record(self, rows: Sequence[StepRow], outgoing: Sequence[OutgoingRow] = ()) -> None:
+        """Record ends of steps with what they emitted; after the last ones, the end of the run in the same commit."""
         self._ended_steps += len(rows)
         # While another branch's write is under way, the end must not overtake it: `execute` adds it afterwards.
         is_last = not self._writing and self._ended_steps == len(self.graph.steps)
@@ -398,11 +410,13 @@ class ActiveRun:
         self._writing += 1
         store = self._tools.store
         try:
-            await store.finish_steps(rows, end)
+            await store.finish_steps(rows, end, outgoing)
         except StoreFullError:
-            await self._tools.durably(lambda: store.finish_steps(rows, end))
+            await self._tools.durably(lambda: store.finish_steps(rows, end, outgoing))
         finally:
             self._writing -= 1
+        if outgoing:
+            self._tools.emitted(outgoing)
         if end is not None:
             self._ended(end)
 

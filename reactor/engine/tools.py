@@ -8,20 +8,24 @@ from typing import TYPE_CHECKING
 from reactor.errors import StoreFullError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from reactor.clock import Clock
     from reactor.engine.executors import Executors
-    from reactor.store.contract import Store
+    from reactor.store.contract import OutgoingRow, Store
     from reactor.telemetry import Telemetry
 
 FULL_DISK_RETRY_SECONDS = 0.5
 
 
+def _ignore(rows: Sequence[OutgoingRow]) -> None:
+    """Nobody delivers them."""
+
+
 class Tools:
     """What every run shares."""
 
-    __slots__ = ("clock", "executors", "store", "telemetry")
+    __slots__ = ("clock", "emitted", "executors", "store", "telemetry")
 
     def __init__(
         self, store: Store, executors: Executors, telemetry: Telemetry, clock: Clock
@@ -30,6 +34,8 @@ class Tools:
         self.executors = executors
         self.telemetry = telemetry
         self.clock = clock
+        # What is done with rows of the outbox once they are durable.
+        self.emitted: Callable[[Sequence[OutgoingRow]], None] = _ignore
 
     async def durably(self, write: Callable[[], Awaitable[None]]) -> None:
         """Make a write that must not be given up: while the disk is full, try again."""

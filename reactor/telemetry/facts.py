@@ -30,6 +30,13 @@ from reactor.telemetry.event_facts import (
 )
 from reactor.telemetry.fact import Fact
 from reactor.telemetry.http_facts import RequestFailed, RequestShed
+from reactor.telemetry.outbox_facts import (
+    OutboxDelivered,
+    OutboxEmitted,
+    OutboxParked,
+    OutboxRecovered,
+    OutboxStalled,
+)
 from reactor.telemetry.run_facts import (
     RunFinished,
     RunParked,
@@ -55,6 +62,11 @@ __all__ = [
     "LoopBlocked",
     "LoopUnblocked",
     "OccurrenceSkipped",
+    "OutboxDelivered",
+    "OutboxEmitted",
+    "OutboxParked",
+    "OutboxRecovered",
+    "OutboxStalled",
     "ProjectReloadFailed",
     "ProjectReloaded",
     "RequestFailed",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _C = TypeVar("_C", bound=Collector)
 
 OUTCOMES = ("succeeded", "failed", "timed_out", "cancelled", "skipped")
+DELIVERIES = ("emitted", "delivered", "dead")
 STAGES = ("observed", "durable", "started", "finished")
 
 _FAST = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
@@ -42,6 +43,7 @@ class Readings:
     sensors_up: Mapping[str, bool] = field(default_factory=dict)
     lag_records: Mapping[str, float] = field(default_factory=dict)
     lag_seconds: Mapping[str, float] = field(default_factory=dict)
+    outbox_pending: Mapping[str, int] = field(default_factory=dict)
 
 
 class Metrics:
@@ -55,6 +57,7 @@ class Metrics:
         self._declare_events()
         self._declare_edges()
         self._declare_runs()
+        self._declare_outbox()
         self._declare_daemon()
         self._gauges = self._add(_EngineGauges())
         self._add(_BuildInfo(release or _installed_release()))
@@ -171,6 +174,20 @@ class Metrics:
             )
         )
 
+    def _declare_outbox(self) -> None:
+        self.outbox_records = self._add(
+            Counter(
+                "reactor_outbox_records",
+                "Records that steps emitted, that were delivered, and that were parked as dead letters.",
+                ("outcome",),
+                limit=len(DELIVERIES) + 2,
+                closed={"outcome": DELIVERIES},
+            )
+        )
+        self.outbox_stalls = self._add(
+            Counter("reactor_outbox_stalls", "Tries to deliver that failed and are repeated.")
+        )
+
     def _declare_daemon(self) -> None:
         self.commit_duration = self._add(
             Histogram("reactor_commit_seconds", "Duration of a commit of the store.", bounds=_FAST)
@@ -217,6 +234,14 @@ class _EngineGauges(Collector):
             "workflow",
             now.running_runs,
             limit=100,
+            merge=sum,
+        )
+        yield mirrored_gauge(
+            "reactor_outbox_pending",
+            "Records that steps emitted and nobody has acknowledged yet.",
+            "workflow",
+            now.outbox_pending,
+            limit=15,
             merge=sum,
         )
         yield mirrored_gauge(

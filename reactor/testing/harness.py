@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reactor.clock import Clock
+    from reactor.model.outlet import OpenOutlet, Outgoing
     from reactor.model.sensor import Accepted
     from reactor.model.workflow import Workflow
     from reactor.store.contract import StoredRun
@@ -32,11 +33,36 @@ if TYPE_CHECKING:
 class Harness:
     """Fires events at workflows and waits for what comes of it. Made by `harness`."""
 
-    def __init__(self, engine: Engine, facts: list[Fact], changed: asyncio.Condition) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        facts: list[Fact],
+        changed: asyncio.Condition,
+        outlet: RecordingOutlet,
+    ) -> None:
         self.engine = engine
         self.facts = facts
         self._changed = changed
+        self._outlet = outlet
         self._number = 0
+
+    @property
+    def delivered(self) -> list[Outgoing]:
+        """Return what steps emitted and was delivered, in order; compare it with what makes it.
+
+        `await h.wait_for_delivered(1)`, then `assert h.delivered == [cluster.record("orders", {"id": 7})]`.
+        """
+        return [outgoing for outgoing, _ in self._outlet.delivered]
+
+    @property
+    def delivered_keys(self) -> list[str]:
+        """Return the idempotency key of each in `delivered`."""
+        return [key for _, key in self._outlet.delivered]
+
+    async def wait_for_delivered(self, count: int) -> list[Outgoing]:
+        """Return what was delivered once there are `count`."""
+        await self.wait_until(lambda: len(self._outlet.delivered) >= count)
+        return self.delivered
 
     async def fire(
         self,
@@ -77,6 +103,23 @@ class Harness:
         return (await self.engine.store.load_runs([parse_id(run_id)]))[0]
 
 
+class RecordingOutlet:
+    """Takes all that it is given. `delivered` holds each with its idempotency key."""
+
+    def __init__(self, changed: asyncio.Condition) -> None:
+        self.delivered: list[tuple[Outgoing, str]] = []
+        self._changed = changed
+
+    async def deliver(self, outgoing: Outgoing, *, idempotency_key: str) -> None:
+        """See `reactor.api.Outlet`."""
+        self.delivered.append((outgoing, idempotency_key))
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def close(self) -> None:
+        """See `reactor.api.Outlet`."""
+
+
 class _Recorder:
     def __init__(self, facts: list[Fact], changed: asyncio.Condition) -> None:
         self._facts = facts
@@ -102,8 +145,13 @@ async def harness(
     most_running: int = 1024,
     most_bytes: int = 256 * 1024 * 1024,
     drain_seconds: float = 5.0,
+    open_outlet: OpenOutlet | None = None,
 ) -> AsyncIterator[Harness]:
-    """Run an engine over the state directory for a block; a second one over the same directory resumes it."""
+    """Run an engine over the state directory for a block; a second one over the same directory resumes it.
+
+    What steps emit is delivered to nobody and can be looked at as `delivered`; `open_outlet` puts other outlets in
+    that place.
+    """
     loop = asyncio.get_running_loop()
     facts: list[Fact] = []
     changed = asyncio.Condition()
@@ -111,6 +159,7 @@ async def harness(
     if isinstance(loop, VirtualTimeLoop):
         loop.busy_while(lambda: store.statistics().waiting > 0)
         clock = clock or LoopClock()
+    outlet = RecordingOutlet(changed)
     graphs = []
     for workflow in workflows:
         graph, faults = compile_workflow(workflow)
@@ -124,12 +173,13 @@ async def harness(
         executors=Executors(),
         most_running=most_running,
         most_bytes=most_bytes,
+        open_outlet=open_outlet or (lambda name, options: outlet),
     )
     sensors = {t.sensor.sensor_name: t.sensor for graph in graphs for t in graph.triggers}
     engine.define(graphs, sensors)
     await engine.recover()
     try:
-        yield Harness(engine, facts, changed)
+        yield Harness(engine, facts, changed, outlet)
     finally:
         await engine.drain(drain_seconds)
         await store.close()

@@ -19,7 +19,7 @@ from reactor.testing.harness import Harness, harness
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
-    from reactor.store.contract import RunEnd, StepRow
+    from reactor.store.contract import StepRow
 
 pytestmark = pytest.mark.virtual_time
 
@@ -41,9 +41,9 @@ def counted_writes(h: Harness, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
     finish_many = h.engine.store.finish_many
 
-    def counted(steps: Sequence[StepRow], ends: Sequence[RunEnd]) -> Awaitable[None]:
+    def counted(steps: Sequence[StepRow], *rest: Sequence[Any]) -> Awaitable[None]:
         sizes.append(len(steps))
-        return finish_many(steps, ends)
+        return finish_many(steps, *rest)
 
     monkeypatch.setattr(h.engine.store, "finish_many", counted)
     return sizes
@@ -187,9 +187,9 @@ async def test_results_wait_for_space_on_the_disk(
         async def refused(error: Exception) -> None:
             raise error
 
-        def finish(steps: Sequence[StepRow], ends: Sequence[RunEnd]) -> Awaitable[None]:
+        def finish(steps: Sequence[StepRow], *rest: Sequence[Any]) -> Awaitable[None]:
             error = next(refusals, None)
-            return finish_many(steps, ends) if error is None else refused(error)
+            return finish_many(steps, *rest) if error is None else refused(error)
 
         monkeypatch.setattr(h.engine.store, "finish_many", finish)
         await fire_together(h, 3)
@@ -217,10 +217,10 @@ async def test_a_result_that_cannot_be_stored_spoils_no_other(
         async def refused() -> None:
             raise StoreError("this row is wrong")
 
-        def finish(steps: Sequence[StepRow], ends: Sequence[RunEnd]) -> Awaitable[None]:
+        def finish(steps: Sequence[StepRow], *rest: Sequence[Any]) -> Awaitable[None]:
             if any(step.result == b"1" for step in steps):
                 return refused()
-            return finish_many(steps, ends)
+            return finish_many(steps, *rest)
 
         monkeypatch.setattr(h.engine.store, "finish_many", finish)
         await fire_together(h, 3)

@@ -25,6 +25,9 @@ FAMILIES = {
     "reactor_sensor_lag_seconds": {"sensor"},
     "reactor_dead_letters": {"sensor", "reason"},
     "reactor_skipped_occurrences": {"sensor", "reason"},
+    "reactor_outbox_pending": {"workflow"},
+    "reactor_outbox_records": {"outcome"},
+    "reactor_outbox_stalls": set(),
     "reactor_runs": {"workflow", "outcome"},
     "reactor_steps": {"workflow", "step", "outcome"},
     "reactor_step_duration_seconds": {"workflow", "step"},
@@ -58,6 +61,8 @@ def filled(names: list[str]) -> Metrics:
         # Neither is known; both must stay within bounds all the same.
         metrics.runs.add((name, name))
         metrics.event_latency.observe((name,), 0.2)
+        metrics.outbox_records.add((name,))
+        metrics.outbox_stalls.add(())
     numbers = dict.fromkeys(names, 1)
     readings = Readings(
         pending_runs=numbers,
@@ -66,6 +71,7 @@ def filled(names: list[str]) -> Metrics:
         sensors_up=dict.fromkeys(names, True),
         lag_records=numbers,
         lag_seconds=numbers,
+        outbox_pending=numbers,
     )
     metrics.collect_from(lambda: readings)
     return metrics

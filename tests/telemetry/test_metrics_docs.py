@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import Metric
 
 from reactor.telemetry.families import Counter, Histogram
-from reactor.telemetry.metrics import OUTCOMES, STAGES, Metrics, Readings
+from reactor.telemetry.metrics import DELIVERIES, OUTCOMES, STAGES, Metrics, Readings
 
 DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| `(reactor_\w+)(?:\{([\w,]+)\})?` \| (\w+) \| (\d+) \|", re.MULTILINE)
@@ -21,7 +21,7 @@ MANY = [f"name {number}" for number in range(320)]
 def overfull() -> Metrics:
     """Return metrics in which every family has more label sets than it may show."""
     metrics = Metrics(release="1.2.3")
-    known = {"outcome": (*OUTCOMES, "odd"), "stage": (*STAGES, "odd")}
+    known = {"outcome": (*OUTCOMES, *DELIVERIES, "odd"), "stage": (*STAGES, "odd")}
     for family in vars(metrics).values():
         if not isinstance(family, Counter | Histogram):
             continue
@@ -41,6 +41,7 @@ def overfull() -> Metrics:
         sensors_up=dict.fromkeys(MANY, True),
         lag_records=numbers,
         lag_seconds=numbers,
+        outbox_pending=numbers,
     )
     metrics.collect_from(lambda: readings)
     return metrics
