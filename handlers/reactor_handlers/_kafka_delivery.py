@@ -14,6 +14,7 @@ from reactor_handlers._kafka_trouble import (
     LOST_ON_THE_WAY,
     REFUSED_TOGETHER,
     TOO_LARGE,
+    RefusedError,
     TroubleError,
     spell_trouble,
 )
@@ -198,4 +199,4 @@ def _refusal(record: Record, error: KafkaError) -> Exception:
             f"{_what(record)} of {record.size_bytes:,} bytes is larger than the topic takes; send a "
             "reference to it, or raise max.message.bytes of the topic"
         )
-    return TroubleError(spell_trouble(error))
+    return RefusedError(spell_trouble(error))

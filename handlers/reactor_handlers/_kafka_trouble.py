@@ -59,6 +59,10 @@ class TroubleError(Exception):
         self.is_hopeless = is_hopeless
 
 
+class RefusedError(TroubleError):
+    """A broker refused this record, sent alone: the same record will be refused again."""
+
+
 def is_hopeless(error: BaseException) -> bool:
     """Whether someone must act before the same can work."""
     return isinstance(error, _HOPELESS)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 from weakref import WeakKeyDictionary
 
+import orjson
 from pydantic import BeforeValidator, ValidationError, model_validator
 
-from reactor.api import DefinitionError, Duration, Reject, nearest
+from reactor.api import DefinitionError, Duration, Outgoing, Outlet, Reject, StepError, nearest
 from reactor_handlers._kafka_delivery import Delivery
 from reactor_handlers._kafka_link import Link, LinkOptions, ProducerLink, RecordPosition
-from reactor_handlers._kafka_record import Headers, make_record
+from reactor_handlers._kafka_outgoing import outgoing_of, record_of
+from reactor_handlers._kafka_record import Headers, Record, make_record
 from reactor_handlers._kafka_security import Security
+from reactor_handlers._kafka_trouble import RefusedError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -113,8 +117,7 @@ class Producer(Security):
         topic's name. Raises StepError when the brokers cannot be reached, know no such topic, refuse
         the user, or do not acknowledge within `deadline`. SettingsError: a secret or file is missing.
         """
-        _check(topic, partition, timestamp)
-        record = make_record(
+        record = self._make(
             topic,
             value,
             key=key,
@@ -122,10 +125,63 @@ class Producer(Security):
             idempotency_key=_idempotency_key(ctx, part),
             traceparent=traceparent,
             partition=partition,
+            timestamp=timestamp,
+        )
+        return await self.deliver(record)
+
+    def record(
+        self,
+        topic: str,
+        value: Any,
+        *,
+        key: Any = None,
+        headers: Headers = (),
+        traceparent: str | None = None,
+        partition: int | None = None,
+        timestamp: datetime | None = None,
+    ) -> Outgoing:
+        """Return a record for `ctx.emit`, which has it sent if the step succeeds. Connects to nothing.
+
+        The arguments are those of `send`. The daemon adds the header `idempotency-key`, unless it is named here:
+        run, step and the number of the record in its step, the same whenever it is sent. Records of one topic and
+        key are sent in the order in which their steps succeeded, each after the acknowledgement of the one before.
+
+        Raises Reject like `send`. DefinitionError where the producer has `token=`: a function cannot be kept until
+        the record is sent.
+        """
+        made = self._make(
+            topic,
+            value,
+            key=key,
+            headers=headers,
+            traceparent=traceparent,
+            partition=partition,
+            timestamp=timestamp,
+        )
+        return outgoing_of(made, _spell_options(self))
+
+    async def deliver(self, record: Record) -> RecordPosition:
+        """Send a record that is ready. See `send`, which makes one."""
+        return await (await self._delivery()).send(record, deadline=self.deadline)
+
+    def _make(
+        self,
+        topic: str,
+        value: Any,
+        *,
+        partition: int | None,
+        timestamp: datetime | None,
+        **others: Any,
+    ) -> Record:
+        _check(topic, partition, timestamp)
+        return make_record(
+            topic,
+            value,
+            partition=partition,
             timestamp=None if timestamp is None else round(timestamp.timestamp() * 1000),
             largest_bytes=self.largest_bytes,
+            **others,
         )
-        return await (await self._delivery()).send(record, deadline=self.deadline)
 
     async def close(self) -> None:
         """Close the connection of this loop, shared by all equal producers. The next `send` opens it again.
@@ -205,6 +261,43 @@ async def produce(
         partition=partition,
         timestamp=timestamp,
     )
+
+
+class _Outlet:
+    """Sends what steps emit, over the connection that equal producers share in this loop."""
+
+    def __init__(self, producer: Producer) -> None:
+        self._producer = producer
+
+    async def deliver(self, outgoing: Outgoing, *, idempotency_key: str) -> None:
+        """See `reactor.api.Outlet`."""
+        try:
+            await self._producer.deliver(record_of(outgoing, idempotency_key))
+        except StepError as error:
+            if isinstance(error.__cause__, RefusedError):
+                raise Reject(str(error)) from error
+            raise
+
+    async def close(self) -> None:
+        """See `reactor.api.Outlet`."""
+        await self._producer.close()
+
+
+def open_outlet(options: Mapping[str, Any]) -> Outlet:
+    """Return the outlet for records that a producer with these options made. Connects to nothing."""
+    return _Outlet(Producer(**options))
+
+
+@lru_cache(maxsize=256)
+def _spell_options(producer: Producer) -> str:
+    """Return the options as JSON; secrets are references already."""
+    if producer.token is not None:
+        raise DefinitionError(
+            "kafka: a producer with token= cannot make a record for ctx.emit, because a function cannot be kept "
+            "until the record is sent; use another sasl=, or send the record in the step: await producer.send(...)"
+        )
+    options = producer.model_dump(mode="json", exclude_defaults=True)
+    return orjson.dumps(options, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _idempotency_key(ctx: _StepContext | None, part: str | int | None) -> str | None:
