@@ -203,6 +203,8 @@ async def send(event: Event, ctx: Context) -> None:
     with DaemonProcess(module, state=tmp_path / "state") as daemon:
         daemon.post("/api/emit", {"sensor": "webhook:/in", "data": {}}).raise_for_status()
         await wait_for_records(broker.bootstrap, topic, 2)
+        answer = daemon.post("/api/redrive", {"reason": "undeliverable"}).json()
+        assert answer == {"redriven": 1, "refused": []}
         assert daemon.stop() == 0
     values = [record.value for record in await read_all(broker.bootstrap, topic)]
     assert values == [b"before", b"after"]
