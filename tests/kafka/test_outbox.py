@@ -42,7 +42,7 @@ class Told(logging.Handler):
 logging.getLogger("reactor").addHandler(Told())
 
 cluster = kafka.Producer(bootstrap_servers="{address}", deadline="2s", request_timeout="2s")
-flow = Workflow("flow", on=Every("10ms"), concurrency=1)
+flow = Workflow("flow", on=Every("{every}"), concurrency=1)
 count = 0
 
 @flow.step
@@ -62,10 +62,10 @@ def start(tmp_path: Path) -> Iterator[Callable[..., DaemonProcess]]:
     """A function that starts a daemon over the project; it is gone afterwards."""
     daemons: list[DaemonProcess] = []
 
-    def start_daemon(address: str, topic: str, *arguments: str) -> DaemonProcess:
+    def start_daemon(address: str, topic: str, *, every: str) -> DaemonProcess:
         module = tmp_path / "project.py"
-        module.write_text(PROJECT.format(address=address, topic=topic, parts=PARTS))
-        daemon = DaemonProcess(module, state=tmp_path / "state", arguments=arguments)
+        module.write_text(PROJECT.format(address=address, topic=topic, parts=PARTS, every=every))
+        daemon = DaemonProcess(module, state=tmp_path / "state")
         daemons.append(daemon)
         return daemon.start()
 
@@ -136,7 +136,7 @@ async def test_every_record_of_a_committed_result_arrives_although_the_daemon_is
     address = broker_to_break.bootstrap
     topic = create_topic_at(address, 3)
     broker_to_break.suspend()
-    daemon = start(address, topic)
+    daemon = start(address, topic, every="20ms")
     # Nothing can be delivered: the records of all these runs are in the outbox when it dies.
     await asyncio.to_thread(daemon.wait_until_told, "30")
     daemon.kill()
@@ -163,7 +163,8 @@ async def test_a_broker_that_is_down_is_told_and_waited_for(
     address = broker_to_break.bootstrap
     topic = create_topic_at(address, 3)
     broker_to_break.kill()
-    daemon = start(address, topic)
+    # Slowly, so that what gathers meanwhile is soon sent on a machine with much else to do.
+    daemon = start(address, topic, every="200ms")
     await asyncio.to_thread(daemon.wait_until_told, "outbox stalled")
     readiness = daemon.get("/readyz")
     assert readiness.status_code == 503
