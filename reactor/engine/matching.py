@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -54,11 +55,11 @@ def spell_decisions(decisions: Sequence[tuple[str, Decision, int | None]]) -> st
     """Return the decisions as they are stored: JSON rows of workflow, verdict, clause (or run id) and actual value."""
     if len(decisions) == 1:
         workflow, decision, run = decisions[0]
-        # The two that come by the thousand; nothing in them needs an escape in JSON.
+        # The two that come by the thousand.
         if type(decision) is Fired and decision.key is None and run is not None:
-            return f'[["{workflow}","fired","{spell_id(run)}",""]]'
+            return f'[[{_as_json(workflow)},"fired","{spell_id(run)}",""]]'
         if type(decision) is Gathered:
-            return f'[["{workflow}","gathered","{decision.batch.describe()}",""]]'
+            return f'[[{_as_json(workflow)},"gathered","{decision.batch.describe()}",""]]'
     rows: list[list[str]] = []
     for workflow, decision, run in decisions:
         match decision:
@@ -74,10 +75,18 @@ def spell_decisions(decisions: Sequence[tuple[str, Decision, int | None]]) -> st
     return orjson.dumps(rows).decode() if _is_clean(rows) else _escaped(rows)
 
 
+@lru_cache
+def _as_json(text: str) -> str:
+    return orjson.dumps(_escaped_text(text)).decode()
+
+
 def _is_clean(rows: list[list[str]]) -> bool:
     return all(text.isascii() for row in rows for text in row)
 
 
 def _escaped(rows: list[list[str]]) -> str:
-    clean = [[text.encode("utf-8", "backslashreplace").decode() for text in row] for row in rows]
-    return orjson.dumps(clean).decode()
+    return orjson.dumps([[_escaped_text(text) for text in row] for row in rows]).decode()
+
+
+def _escaped_text(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
