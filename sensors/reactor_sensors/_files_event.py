@@ -8,15 +8,19 @@ import os
 import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from reactor.api import Event
+from reactor_sensors._files_glob import parts_of
 
 if TYPE_CHECKING:
     from reactor_sensors._files_ledger import Observation
 
 ARRIVED = "reactor.file.arrived"
+# To pass through a folder, no right to list it is needed; only Linux can say so.
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 _LATEST = datetime.max.replace(tzinfo=UTC)
@@ -29,7 +33,8 @@ class FileArrived:
     `path` is absolute. Where a name is not UTF-8, `path` and `name` show its odd bytes as `\\xff`
     and `path_base64` holds the true bytes; `as_path` and `open` always lead to the file.
     `modified_at` is the file's own claim (mtime) and may lie anywhere. `version` is device, inode,
-    size, mtime and ctime in hexadecimal.
+    size, mtime and ctime in hexadecimal. `depth` is how many parts at the end of `path` lie below
+    the watched folder.
     """
 
     path: str
@@ -38,6 +43,7 @@ class FileArrived:
     version: str
     modified_at: datetime
     path_base64: str | None = None
+    depth: int = 1
 
     def as_path(self) -> Path:
         """Return the path to open, whatever bytes are in its name."""
@@ -48,10 +54,12 @@ class FileArrived:
     def open(self) -> BinaryIO:
         """Open the file for reading bytes. The file may have changed or gone since: then OSError.
 
-        Refuses, also with OSError, what has become a symlink or is no regular file any more. Blocks
-        as file systems do: use it in a plain `def` step, or in a thread.
+        Refuses, also with OSError, what has become a symlink or is no regular file any more, and
+        follows no symlink below the watched folder. Blocks as file systems do: use it in a plain
+        `def` step, or in a thread.
         """
-        file = open(self.as_path(), "rb", opener=_open_unfollowed)  # noqa: SIM115  # the caller closes it
+        opener = partial(_open_unfollowed, self.depth)
+        file = open(self.as_path(), "rb", opener=opener)  # noqa: SIM115  # the caller closes it
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             file.close()
             raise OSError(f"{self.path!r} is no regular file any more")
@@ -75,6 +83,7 @@ def arrival(root: str, seen: Observation, *, source: str) -> Event[FileArrived]:
         version=version,
         modified_at=modified_at,
         path_base64=None if text == path else base64.b64encode(raw).decode(),
+        depth=len(parts_of(seen.path)),
     )
     return Event(
         id=identity,
@@ -103,5 +112,16 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
-def _open_unfollowed(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+def _open_unfollowed(depth: int, path: str, flags: int) -> int:
+    """Open part by part: a folder swapped for a symlink since the file was seen leads nowhere."""
+    *folders, name = path.split("/")
+    first = len(folders) + 1 - max(depth, 1)
+    folder = os.open("/".join(folders[: max(first, 0)]) or "/", _FOLDER)
+    try:
+        for part in folders[max(first, 0) :]:
+            deeper = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+            os.close(folder)
+            folder = deeper
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    finally:
+        os.close(folder)

@@ -352,6 +352,34 @@ async def test_a_folder_swapped_for_a_symlink_leads_nowhere(tmp_path: Path) -> N
 
 
 @in_virtual_time
+async def test_a_folder_swapped_after_the_event_leads_nowhere_either(tmp_path: Path) -> None:
+    outside, inner = tmp_path / "outside", tmp_path / "inbox" / "deep" / "inner"
+    outside.mkdir()
+    (outside / "a").write_text("secret")
+    async with watching(tmp_path) as intake:
+        inner.mkdir(parents=True)
+        (inner / "a").write_text("x")
+        (event,) = await intake.wait_for_events(1)
+    with event.data.open() as file:
+        assert file.read() == b"x"
+    shutil.rmtree(inner)
+    inner.symlink_to(outside)
+    with pytest.raises(OSError, match="inner"):
+        event.data.open()
+
+
+@in_virtual_time
+async def test_a_file_below_a_watched_symlink_can_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "real" / "deep").mkdir(parents=True)
+    (tmp_path / "inbox").symlink_to(tmp_path / "real")
+    async with watching(tmp_path) as intake:
+        (tmp_path / "real" / "deep" / "a").write_text("x")
+        (event,) = await intake.wait_for_events(1)
+    with event.data.open() as file:
+        assert file.read() == b"x"
+
+
+@in_virtual_time
 async def test_a_missing_folder_is_waited_for(tmp_path: Path) -> None:
     intake = RecordingIntake("files", directory=tmp_path)
     loop = asyncio.get_running_loop()
