@@ -8,6 +8,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 KAFKA_ARGS ?=
 TORTURE_ARGS ?=
+EDGES_ARGS ?=
 UV ?= uv
 
 VENV := .venv
@@ -54,8 +55,9 @@ kafka: setup ## run a real Kafka broker on 127.0.0.1:19092 until Ctrl-C; KAFKA_A
 torture-quick: setup ## end a daemon under load 22 times, by SIGKILL and SIGTERM; part of `make test`
 	@$(BIN)/python -m pytest -m torture_quick tests/torture $(PYTEST_ARGS)
 
-torture: setup ## the same 700 times, resumable; TORTURE_ARGS="--kills 50 --seed 1" are handed on
+torture: setup ## the same 700 times, and hostile input in bulk; resumable; TORTURE_ARGS="--kills 50 --seed 1", EDGES_ARGS="fuzz"
 	@$(BIN)/python -m tests.torture run $(TORTURE_ARGS)
+	@$(BIN)/python -m tests.torture edges $(EDGES_ARGS)
 
 # One resolution (dev), and the smaller locks are cut from it, so that versions never differ.
 COMPILE = $(UV) pip compile pyproject.toml -q --universal --python-version 3.11 --generate-hashes \

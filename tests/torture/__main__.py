@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tests.torture.campaign import Campaign, Task
 from tests.torture.checker import check
+from tests.torture.edges import campaign as edges
 from tests.torture.evidence import load_evidence
 from tests.torture.round import Ending, Report, Round
 
@@ -34,6 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(soft_wrap=True, highlight=False)
     if options.command == "check":
         return _show(console, check(load_evidence(options.folder)))
+    if options.command == "edges":
+        return edges.run(console, options.folder / "edges", options.seed, names=options.cases)
+    if options.command == "edge":
+        return edges.once(console, options.folder, options.case, options.seed, size=options.size)
     if options.command == "round":
         task = Task(ending=options.ending, seed=options.seed, lives=options.lives)
         report = _play(options.folder / task.name, task, lambda number, plan: None)
@@ -108,7 +113,16 @@ def _parser() -> argparse.ArgumentParser:
     once.add_argument("--seed", type=int, required=True)
     once.add_argument("--lives", type=int, required=True)
     once.add_argument("--ending", choices=get_args(Ending), default="kill")
-    for command in (long, once):
+    hostile = commands.add_parser("edges", help="every hostile scenario in its long form; goes on")
+    hostile.add_argument(
+        "cases", nargs="*", choices=[*edges.CASES, []], metavar="CASE", help=", ".join(edges.CASES)
+    )
+    hostile.add_argument("--seed", type=int, help="begin anew with this seed")
+    case = commands.add_parser("edge", help="one hostile scenario, to repeat a finding")
+    case.add_argument("case", choices=[*edges.CASES])
+    case.add_argument("--seed", type=int, required=True)
+    case.add_argument("--size", type=int, required=True)
+    for command in (long, once, hostile, case):
         command.add_argument("--folder", type=Path, default=FOLDER, help="where rounds are kept")
     again = commands.add_parser("check", help="judge the folder of a round that has ended")
     again.add_argument("folder", type=Path)

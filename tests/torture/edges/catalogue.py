@@ -1,0 +1,49 @@
+"""Every hostile scenario, with its size in `make test` and in `make torture`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
+
+from tests.torture.edges import tree_cases
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    # Findings, and figures for people.
+    Outcome = tuple[list[str], dict[str, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A scenario. `quick` is its size in the test command, `long` in the long run, taken in portions of `portion`."""
+
+    promises: str
+    play: Callable[[Path, int, Random], Outcome]
+    quick: int
+    long: int
+    portion: int
+
+    @property
+    def name(self) -> str:
+        return self.play.__name__
+
+    def run(self, folder: Path, *, size: int, seed: int) -> Outcome:
+        """Play it in `folder`; an AssertionError of the daemon's process is a finding too."""
+        try:
+            return self.play(folder, size, Random(f"{self.name} {seed}"))
+        except AssertionError as error:
+            return [f"it could not go on: {error}"], {}
+
+
+CASES = {
+    case.name: case
+    for case in (
+        Case(promises="G13", play=tree_cases.races, quick=400, long=10_000, portion=2_500),
+        Case(promises="G13", play=tree_cases.names, quick=100, long=5_000, portion=1_000),
+        Case(promises="G10", play=tree_cases.storms, quick=2_000, long=10_000, portion=5_000),
+        Case(promises="G11", play=tree_cases.writers, quick=100, long=1_000, portion=500),
+    )
+}
