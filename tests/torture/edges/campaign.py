@@ -78,8 +78,12 @@ class Progress:
         total: Counter[str] = Counter()
         for portion in self._portions([case]):
             for name, figure in self._done.get(portion.name, {}).items():
-                is_extreme = name.startswith(("longest", "p99"))
-                total[name] = max(total[name], figure) if is_extreme else total[name] + figure
+                if name.startswith(("longest", "p99")):
+                    total[name] = max(total[name], figure)
+                elif name.startswith("lowest"):
+                    total[name] = min(total.get(name, figure), figure)
+                else:
+                    total[name] += figure
         return total
 
     def _portions(self, cases: Sequence[Case]) -> Iterator[Portion]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from tests.torture.edges import tree_cases
+from tests.torture.edges import hooks_cases, tree_cases
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,5 +45,11 @@ CASES = {
         Case(promises="G13", play=tree_cases.names, quick=100, long=5_000, portion=1_000),
         Case(promises="G10", play=tree_cases.storms, quick=2_000, long=10_000, portion=5_000),
         Case(promises="G11", play=tree_cases.writers, quick=100, long=1_000, portion=500),
+        Case(promises="G1", play=hooks_cases.network, quick=200, long=20_000, portion=5_000),
+        Case(
+            promises="G18", play=hooks_cases.forgeries, quick=10_000, long=100_000, portion=25_000
+        ),
+        Case(promises="G18", play=hooks_cases.duplicates, quick=100, long=2_000, portion=1_000),
+        Case(promises="G16", play=hooks_cases.poison, quick=2_000, long=100_000, portion=25_000),
     )
 }
