@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from tests.torture.edges import hooks_cases, tree_cases
+from tests.torture.edges import crowd, hooks_cases, stalls, tree_cases
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,5 +51,7 @@ CASES = {
         ),
         Case(promises="G18", play=hooks_cases.duplicates, quick=100, long=2_000, portion=1_000),
         Case(promises="G16", play=hooks_cases.poison, quick=2_000, long=100_000, portion=25_000),
+        Case(promises="G17", play=stalls.stalls, quick=10, long=500, portion=100),
+        Case(promises="G19", play=crowd.crowd, quick=500, long=8_000, portion=2_000),
     )
 }
