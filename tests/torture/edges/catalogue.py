@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from tests.torture.edges import crowd, hooks_cases, stalls, tree_cases
+from tests.torture.edges import crowd, fuzz, hooks_cases, stalls, tree_cases
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,5 +53,6 @@ CASES = {
         Case(promises="G16", play=hooks_cases.poison, quick=2_000, long=100_000, portion=25_000),
         Case(promises="G17", play=stalls.stalls, quick=10, long=500, portion=100),
         Case(promises="G19", play=crowd.crowd, quick=500, long=8_000, portion=2_000),
+        Case(promises="G20", play=fuzz.fuzz, quick=3_000, long=1_000_000, portion=50_000),
     )
 }

@@ -139,16 +139,17 @@ def _stall_shortly(stage: HookStage, disk: Disk, size: int, luck: Random) -> int
             while not is_over.wait(0.002):
                 delivery = f"short-{sender}-{number}"
                 number += 1
-                status = 0
-                while status != 202:
+                is_taken = False
+                while not is_taken:
                     began = time.monotonic()
                     answer = client.deliver(delivery, {"n": 1})
-                    status = answer.status
+                    is_taken = answer.status == 202
+                    if is_taken:
+                        stage.answers.add(delivery, answer)
                     with lock:
-                        refused += status == 503
-                        answered.append((began if status == 202 else 0.0, time.monotonic()))
-                    stage.expect(status in (202, 503), f"in a short stall: {status}")
-                stage.answers.add(delivery, answer)
+                        refused += not is_taken
+                        answered.append((began if is_taken else 0.0, time.monotonic()))
+                    stage.expect(answer.status in (202, 503), f"in a stall: {answer.status}")
 
     def stall() -> None:
         try:
