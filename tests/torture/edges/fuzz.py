@@ -25,7 +25,7 @@ _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3}) [^\r]*\r\n((?:[^\r]+\r\n)*)\r\n")
 
 
 def fuzz(folder: Path, size: int, luck: Random) -> Outcome:
-    """Requests of fuzzed methods, paths, headers and bodies to both listeners, some of them signed or with the token."""
+    """Fuzzed methods, paths, headers and bodies to both listeners; some are signed, or carry the token."""
     with HookStage(folder) as stage:
         token = (stage.state / "admin-token").read_text(encoding="ascii").strip()
         seen = asyncio.run(_shoot(stage, size, luck.randrange(2**32), token))
