@@ -68,7 +68,7 @@ def admin_app(api: AdminApi, *, token: str, hosts: Sequence[str], is_loopback: b
     async def seek(request: Request) -> Response:
         return _json(await api.seek(await _body(request)))
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/metrics", guard.wrap(metrics, needs_token=not is_loopback), methods=["GET"]),
             Route("/healthz", guard.wrap(health, needs_token=not is_loopback), methods=["GET"]),
@@ -78,6 +78,9 @@ def admin_app(api: AdminApi, *, token: str, hosts: Sequence[str], is_loopback: b
             Route("/api/seek", guard.wrap(seek, needs_token=True), methods=["POST"]),
         ]
     )
+    # It would answer in the place of the guard, with a Location made of whatever Host was sent.
+    app.router.redirect_slashes = False
+    return app
 
 
 class Guard:
