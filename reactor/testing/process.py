@@ -162,6 +162,10 @@ class DaemonProcess:
         """Return all that steps have told and that has been received, in order."""
         return [line.removeprefix("TOLD=") for line in self._heard if line.startswith("TOLD=")]
 
+    def heard(self) -> list[str]:
+        """Return every line that the service manager would have been told so far, in order."""
+        return [*self._heard]
+
     def open_door(self, name: str) -> None:
         """Let the step go on that waits for `Door(name).opened()`."""
         self._send(f"{self._name}/{name}", b"1")

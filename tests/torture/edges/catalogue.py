@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from tests.torture.edges import crowd, fuzz, hooks_cases, stalls, tree_cases
+from tests.torture.edges import canaries, crowd, fuzz, hooks_cases, series, stalls, tree_cases
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ CASES = {
         Case(promises="G13", play=tree_cases.names, quick=100, long=5_000, portion=1_000),
         Case(promises="G10", play=tree_cases.storms, quick=2_000, long=10_000, portion=5_000),
         Case(promises="G11", play=tree_cases.writers, quick=100, long=1_000, portion=500),
-        Case(promises="G1", play=hooks_cases.network, quick=200, long=20_000, portion=5_000),
+        Case(promises="G1", play=hooks_cases.network, quick=200, long=5_000, portion=2_500),
         Case(
             promises="G18", play=hooks_cases.forgeries, quick=10_000, long=100_000, portion=25_000
         ),
@@ -54,5 +54,7 @@ CASES = {
         Case(promises="G17", play=stalls.stalls, quick=10, long=500, portion=100),
         Case(promises="G19", play=crowd.crowd, quick=500, long=8_000, portion=2_000),
         Case(promises="G20", play=fuzz.fuzz, quick=3_000, long=1_000_000, portion=50_000),
+        Case(promises="G30", play=canaries.canaries, quick=2, long=20, portion=10),
+        Case(promises="G32", play=series.series, quick=20_000, long=1_000_000, portion=1_000_000),
     )
 }
