@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -127,10 +128,14 @@ class Guard:
 
 async def _body(request: Request) -> Mapping[str, Any]:
     raw = bytearray()
-    async for part in request.stream():
-        raw += part
-        if len(raw) > LARGEST_BODY_BYTES:
-            raise RequestRefused(413, f"the body is larger than {LARGEST_BODY_BYTES:,} bytes")
+    try:
+        async for part in request.stream():
+            raw += part
+            if len(raw) > LARGEST_BODY_BYTES:
+                raise RequestRefused(413, f"the body is larger than {LARGEST_BODY_BYTES:,} bytes")
+    except ClientDisconnect:
+        # Nobody is there to read it; without an answer the server would log the exception as a fault of ours.
+        raise RequestRefused(400, "the connection was closed before the end of the body") from None
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:

@@ -13,6 +13,8 @@ from reactor.web.admin import LARGEST_BODY_BYTES, AdminApi, RequestRefused, admi
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from starlette.types import Message
+
 TOKEN = "t" * 43
 HOST = "127.0.0.1:8081"
 GOOD = {"host": HOST, "authorization": f"Bearer {TOKEN}", "x-reactor": "1"}
@@ -126,6 +128,26 @@ async def test_no_answer_may_be_shared_with_another_origin() -> None:
         for method, path in every_route():
             answer = await http.request(method, path, headers={**GOOD, "origin": "https://evil"})
             assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+async def test_a_client_that_leaves_in_the_middle_of_a_body_is_no_fault_of_ours() -> None:
+    messages: list[Message] = [
+        {"type": "http.request", "body": b'{"sensor":', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    app = admin_app(API, token=TOKEN, hosts=[HOST], is_loopback=True)
+    headers = [(name.encode(), text.encode()) for name, text in GOOD.items()]
+    scope = {"type": "http", "method": "POST", "path": "/api/emit", "headers": headers}
+    await app(scope, receive, send)
+    assert [message["status"] for message in sent if "status" in message] == [400]
 
 
 async def test_health_and_readiness_give_their_reasons() -> None:
