@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 STYLES = ("json", "text")
 # What a person would look at, and a machine.
 READING = (("events",), ("runs",), ("dead",), ("audit",), ("graph",), ("check",))
+# Those read the project and not the database.
+DEFINING = ("graph", "check")
 # Where a secret may be: the operator's own file of the admin token.
 HOME_OF_TOKEN = "admin-token"
 BODY = json.dumps({"n": 1}).encode()
@@ -103,6 +105,8 @@ def _play(folder: Path, style: str, birds: Canaries, *, with_commands: bool) -> 
 
 
 class _SecretStage(Stage):
+    errors_are_meant = True
+
     def __init__(self, folder: Path, environment: Mapping[str, str], style: str) -> None:
         super().__init__(
             folder,
@@ -114,12 +118,6 @@ class _SecretStage(Stage):
     def notices(self) -> bytes:
         """Return all that was told to the service manager."""
         return "\n".join(self.daemon.heard()).encode()
-
-    def _look_at_runs(self) -> None:
-        """Runs fail here on purpose."""
-
-    def _look_at_log(self) -> None:
-        """Failed steps are told at the level of errors, on purpose."""
 
 
 def _post_all(stage: Stage, birds: Canaries) -> None:
@@ -188,10 +186,13 @@ def _outputs(stage: Stage) -> dict[str, bytes]:
     )[0][0]
     said: dict[str, bytes] = {}
     for command in (*READING, ("show", spelled), ("explain", event)):
-        project = ("project.py",) if command[0] in ("graph", "check") else ()
-        for extra in ((), ("--json",)):
-            line = [*command, *project, *extra]
-            done = _command(stage.folder, *line) if project else stage.reactor(*line)
+        if command[0] in DEFINING:
+            line = (*command, "project.py")
+            done = _command(stage.folder, *line)
+            said[f"reactor {' '.join(line)}"] = done.stdout + done.stderr
+            continue
+        for line in (command, (*command, "--json")):
+            done = stage.reactor(*line)
             said[f"reactor {' '.join(line)}"] = done.stdout + done.stderr
     return said
 

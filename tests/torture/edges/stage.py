@@ -45,7 +45,10 @@ class Stage:
     """A context with a daemon over one of the projects beside this module. `findings` collects what went wrong.
 
     On leaving without an error the daemon has been ended in order, and its log and its accounts have been looked at.
+    `errors_are_meant` where steps fail on purpose.
     """
+
+    errors_are_meant = False
 
     def __init__(
         self,
@@ -192,10 +195,11 @@ class Stage:
         for fault in FAULTS:
             place = log.find(fault)
             self.expect(place < 0, f"in the log: {log[place : place + 2000]}")
-        self.expect_none(
-            [line for line in log.splitlines() if '"level":"ERROR"' in line.replace(" ", "")],
-            "lines at level ERROR in the log",
-        )
+        if not self.errors_are_meant:
+            self.expect_none(
+                [line for line in log.splitlines() if '"level":"ERROR"' in line.replace(" ", "")],
+                "lines at level ERROR in the log",
+            )
 
     def _look_at_runs(self) -> None:
         try:
@@ -210,4 +214,5 @@ class Stage:
             self.findings.append(f"the database cannot be read: {error}")
             return
         self.expect_none(extra, "events with more than one run of a workflow")
-        self.expect_none(failed, "runs that did not succeed")
+        if not self.errors_are_meant:
+            self.expect_none(failed, "runs that did not succeed")
