@@ -126,7 +126,6 @@ def once(console: Console, folder: Path, name: str, seed: int, *, size: int) -> 
 
 def _play(portion: Portion, place: Path) -> tuple[list[str], dict[str, int]]:
     shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
     return portion.case.run(place, size=portion.size, seed=portion.seed)
 
 

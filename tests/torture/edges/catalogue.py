@@ -31,7 +31,8 @@ class Case:
         return self.play.__name__
 
     def run(self, folder: Path, *, size: int, seed: int) -> Outcome:
-        """Play it in `folder`; an AssertionError of the daemon's process is a finding too."""
+        """Play it in `folder`, which is made; an AssertionError of the daemon's process is a finding too."""
+        folder.mkdir(parents=True)
         try:
             return self.play(folder, size, Random(f"{self.name} {seed}"))
         except AssertionError as error:

@@ -62,7 +62,6 @@ class Disk:
 
 def stalls(folder: Path, size: int, luck: Random) -> Outcome:
     """Load with stalls of the disk: short ones and ones beyond the promised time; `size` counts the short ones."""
-    folder.mkdir(parents=True)
     disk = Disk(folder)
     with HookStage(folder, environment=disk.environment) as stage:
         took = _unstalled(stage)
