@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 import stat
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +21,14 @@ from reactor.errors import (
     StoreStoppedError,
 )
 from reactor.store.contract import Offer, RunEnd
-from reactor.store.sqlite import SqliteStore
+from reactor.store.sqlite import SqliteStore, operations
 from reactor.store.sqlite import statements as sql
-from reactor.store.sqlite.connection import APPLICATION_ID, migrations, open_for_writing
+from reactor.store.sqlite.connection import (
+    APPLICATION_ID,
+    as_open_error,
+    migrations,
+    open_for_writing,
+)
 from reactor.testing.store_contract import (
     OpenStore,
     StoreContract,
@@ -183,6 +189,74 @@ async def test_the_first_storage_error_ends_all_writing(
     assert len(told) == 1
     assert store.statistics().is_stopped
     await store.close()
+
+
+async def test_a_storage_error_ends_writing_in_the_middle_of_a_batch_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[StoreStoppedError] = []
+    store = await SqliteStore.open(tmp_path, stopped=told.append)
+    accept = operations.accept
+    begun, all_wait = threading.Event(), threading.Event()
+
+    def fail(connection: sqlite3.Connection, accepts: list[operations.Accept]) -> None:
+        seqs = [offer.event.seq for operation in accepts for offer in operation.offers]
+        if seqs == [1]:
+            begun.set()
+            all_wait.wait()
+        if len(seqs) > 1:
+            # Makes the writer try them one by one.
+            raise sqlite3.IntegrityError("one of them is wrong")
+        if seqs == [2]:
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+            raise error
+        accept(connection, accepts)
+
+    monkeypatch.setattr("reactor.store.sqlite.operations.accept", fail)
+    answers = [store.accept([Offer(event_row(seq), [])], "s", {}) for seq in (1, 2, 3)]
+    assert begun.wait(10)
+    all_wait.set()
+    assert await answers[0] == [True]
+    for answer in answers[1:]:
+        with pytest.raises(StoreStoppedError):
+            await answer
+    assert len(told) == 1
+    await store.close()
+
+
+async def test_the_journal_is_left_alone_after_a_storage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reactor.store.sqlite.writer.LOOK_BYTES", 1)
+    monkeypatch.setattr("reactor.store.sqlite.writer.CHECKPOINT_BYTES", 1)
+    statements: list[str] = []
+
+    def open_and_trace(path: Path) -> sqlite3.Connection:
+        connection = open_for_writing(path)
+        connection.set_trace_callback(statements.append)
+        return connection
+
+    def fail(*_: object) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        raise error
+
+    monkeypatch.setattr("reactor.store.sqlite.store.open_for_writing", open_and_trace)
+    store = await SqliteStore.open(tmp_path)
+    monkeypatch.setattr("reactor.store.sqlite.operations.accept", fail)
+    with pytest.raises(StoreStoppedError):
+        await add(store, 1)
+    await store.close()
+    assert statements == ["BEGIN IMMEDIATE", "ROLLBACK"]
+
+
+def test_a_disk_that_fails_while_the_database_is_opened_is_named(tmp_path: Path) -> None:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR | 3 << 8
+    told = as_open_error(error, tmp_path / "reactor.db")
+    assert isinstance(told, StoreError)
+    assert "the disk failed (disk I/O error); check the disk" in str(told)
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,10 @@ def as_open_error(error: sqlite3.DatabaseError, path: Path) -> ReactorError:
     if isinstance(error, sqlite3.OperationalError):
         if is_full(error):
             return StoreFullError(f"no space is left for {path}; free some and start again")
+        if error_code(error) & 0xFF == sqlite3.SQLITE_IOERR:
+            return StoreError(
+                f"{path} cannot be opened: the disk failed ({error}); check the disk, then start Reactor again"
+            )
         return SettingsError(
             f"{path} cannot be opened for writing ({error}); "
             "check that the directory exists and that this user may write to it"

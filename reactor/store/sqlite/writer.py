@@ -115,7 +115,8 @@ class Writer:
             self._commit(connection, batch)
             self._call(self._finish, batch, monotonic() - started)
             # Between batches, so that no caller's commit waits for it.
-            self._checkpoint(connection, batch)
+            if self.failure is None:
+                self._checkpoint(connection, batch)
         connection.close()
 
     def _take(self) -> list[Write] | None:
@@ -141,6 +142,9 @@ class Writer:
         except sqlite3.IntegrityError:
             # One of them is wrong. Together they failed together; alone, only the wrong one does.
             for write in batch:
+                if self.failure is not None:
+                    write.error = self.failure
+                    continue
                 try:
                     self._transact(connection, [write])
                 except (sqlite3.IntegrityError, StoreError) as error:
