@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import sqlite3
 import stat
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +31,7 @@ from reactor.store.sqlite.connection import (
     as_open_error,
     migrations,
     open_for_writing,
+    use_journal,
 )
 from reactor.testing.store_contract import (
     OpenStore,
@@ -109,6 +113,58 @@ async def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match="cannot be made"):
         await SqliteStore.open(tmp_path / "file" / "state")
+
+
+async def test_a_new_directory_is_durable_before_anything_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, bool]] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        database = tmp_path / "a" / "b" / "reactor.db"
+        synced.append((os.readlink(f"/proc/self/fd/{descriptor}"), database.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    await (await SqliteStore.open(tmp_path / "a" / "b")).close()
+    assert sorted(synced) == [(str(tmp_path), False), (str(tmp_path / "a"), False)]
+    synced.clear()
+    await (await SqliteStore.open(tmp_path / "a" / "b")).close()
+    assert synced == []
+
+
+async def test_a_disk_that_fails_while_the_directory_is_made_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(SettingsError, match=r"could not be written to the disk.*check the disk"):
+        await SqliteStore.open(tmp_path / "state")
+
+
+async def test_a_database_that_stays_out_of_wal_mode_is_refused(tmp_path: Path) -> None:
+    # A database in memory has no journal on the disk, so that SQLite leaves its mode as it is.
+    with (
+        closing(sqlite3.connect(":memory:")) as database,
+        pytest.raises(StoreError, match="journal mode stays 'memory'"),
+    ):
+        use_journal(database, tmp_path)
+
+
+async def test_a_disk_that_fails_when_reading_begins_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    monkeypatch.setattr("reactor.store.sqlite.store.aiosqlite.connect", fail)
+    with pytest.raises(SettingsError, match="unable to open database file"):
+        await SqliteStore.open(tmp_path)
+    monkeypatch.undo()
+    await (await SqliteStore.open(tmp_path)).close()
 
 
 async def test_callers_share_commits(tmp_path: Path) -> None:

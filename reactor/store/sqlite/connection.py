@@ -32,7 +32,6 @@ NETWORK_FILE_SYSTEMS = frozenset(
     }
 )
 _PRAGMAS = (
-    "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA trusted_schema = OFF",
@@ -54,12 +53,23 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
             path, isolation_level=None, check_same_thread=False, cached_statements=512
         )
         os.chmod(path, 0o600)
+        use_journal(connection, path)
         for pragma in _PRAGMAS:
             connection.execute(pragma)
         migrate(connection, path)
     except sqlite3.DatabaseError as error:
         raise as_open_error(error, path) from error
     return connection
+
+
+def use_journal(connection: sqlite3.Connection, path: Path) -> None:
+    """Put the database into WAL mode. Raises StoreError where it stays in another, of which SQLite tells by a row only."""
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise StoreError(
+            f"{path} cannot be opened: its journal mode stays {mode!r} where 'wal' is needed, "
+            "as when the disk failed in between; check the disk, then start Reactor again"
+        )
 
 
 def migrations() -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sqlite3
 from collections import defaultdict
 from functools import partial
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import aiosqlite
 import orjson
 
-from reactor.errors import SettingsError, StoreError
+from reactor.errors import StoreError
 from reactor.store.contract import (
     AttemptRow,
     Backlog,
@@ -27,7 +25,8 @@ from reactor.store.contract import (
 )
 from reactor.store.sqlite import outbox
 from reactor.store.sqlite import statements as sql
-from reactor.store.sqlite.connection import DATABASE, open_for_writing
+from reactor.store.sqlite.connection import DATABASE, as_open_error, open_for_writing
+from reactor.store.sqlite.directory import prepare_directory
 from reactor.store.sqlite.lock import StateLock
 from reactor.store.sqlite.operations import (
     Accept,
@@ -100,9 +99,7 @@ class SqliteStore:
         try:
             await writer.open()
             store = cls(directory, lock, writer)
-            store._reader = await aiosqlite.connect(path, isolation_level=None)
-            await store._reader.execute("PRAGMA query_only = ON")
-            await store._reader.execute("PRAGMA wal_autocheckpoint = 0")
+            store._reader = await _open_for_reading(path)
         except BaseException:
             await writer.close()
             lock.release()
@@ -352,20 +349,19 @@ class SqliteStore:
             raise StoreError(f"the database could not be read: {error}") from error
 
 
-def prepare_directory(directory: Path) -> None:
-    """Make the state directory, private to this user. Raises SettingsError where that is not possible."""
+async def _open_for_reading(path: Path) -> aiosqlite.Connection:
+    """Return a connection that neither writes nor checkpoints. Raises as `as_open_error` says."""
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(
-            f"state directory {directory} cannot be made: {error.strerror}; choose another with --state"
-        ) from None
-    if not os.access(directory, os.W_OK | os.X_OK):
-        raise SettingsError(
-            f"state directory {directory} is not writable by this user; change its owner, or choose another one"
-        )
-    with contextlib.suppress(OSError):
-        os.chmod(directory, 0o700)
+        reader = await aiosqlite.connect(path, isolation_level=None)
+        try:
+            await reader.execute("PRAGMA query_only = ON")
+            await reader.execute("PRAGMA wal_autocheckpoint = 0")
+        except BaseException:
+            await reader.close()
+            raise
+    except sqlite3.DatabaseError as error:
+        raise as_open_error(error, path) from error
+    return reader
 
 
 def _move(connection: sqlite3.Connection, sensor: str, cursor: Mapping[str, bytes | None]) -> None:
