@@ -19,6 +19,7 @@ from unittest.mock import patch
 from reactor.errors import ReactorError
 from reactor.store.contract import EventRow, Offer
 from reactor.store.sqlite import SqliteStore
+from tests.torture.disks import IdleDisk
 from tests.torture.images import Platter
 from tests.torture.recording import Acknowledged, Recording, Synced, Withdrawn, Wrote
 from tests.torture.vfs import layered
@@ -56,18 +57,6 @@ class _Told:
 
     def withdraw(self, fact: int) -> None:
         self._recording.withdraw(fact)
-
-
-class IdleDisk:
-    """A `Disk` for what only has to be read again: it never syncs."""
-
-    def open(self, name: str, *, creates: bool) -> None: ...
-    def write(self, name: str, offset: int, data: bytes) -> None: ...
-    def truncate(self, name: str, size: int) -> None: ...
-    def delete(self, name: str) -> None: ...
-    def synced(self, name: str, *, with_directory: bool) -> None: ...
-    def sync(self, name: str) -> int:
-        return 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,7 +75,7 @@ class Platter:
 
     def image(self, luck: random.Random, fate: Fate | None = None) -> Image:
         """Return files by name."""
-        chosen: Fate = fate or luck.choice(get_args(Fate))
+        chosen: Fate = luck.choice(get_args(Fate)) if fate is None else fate
         names = dict(self._names)
         _rename(names, _survivors(self._pending_names, chosen, luck))
         files = {inode: self._files[inode] for inode in names.values()}

@@ -239,15 +239,21 @@ class _Layer:
 _layer: _Layer | None = None
 
 
-@contextmanager
-def layered(directory: Path, disk: Disk) -> Iterator[None]:
-    """Put `disk` under the databases in `directory` that are opened from now on. Raises Unavailable where it cannot."""
+def install(directory: Path, disk: Disk) -> None:
+    """Put `disk` under the databases in `directory` until this process ends. Raises Unavailable where it cannot."""
     global _layer  # SQLite holds its addresses until the process ends
     if _layer is None:
         _layer = _Layer()
+    _layer.add(os.path.realpath(directory), disk)
+
+
+@contextmanager
+def layered(directory: Path, disk: Disk) -> Iterator[None]:
+    """Put `disk` under the databases in `directory` that are opened from now on. Raises Unavailable where it cannot."""
     place = os.path.realpath(directory)
-    _layer.add(place, disk)
+    install(directory, disk)
     try:
         yield
     finally:
+        assert _layer is not None
         _layer.remove(place)

@@ -60,9 +60,10 @@ class Witness(Protocol):
 class Workload:
     """Use `live(store)` once for each life of the store. The same seed asks for the same."""
 
-    def __init__(self, seed: str, witness: Witness) -> None:
+    def __init__(self, seed: str, witness: Witness, *, rounds: int = ROUNDS) -> None:
         self.facts: list[Fact] = []
         self._seed = seed
+        self._rounds = rounds
         self._witness = witness
         self._ids = count(1)
         self._lives = count()
@@ -82,7 +83,7 @@ class Workload:
 
     async def _call(self, store: Store, number: int, luck: random.Random) -> None:
         sensor = f"sensor{number}"
-        for _ in range(ROUNDS):
+        for _ in range(self._rounds):
             run = await self._accept(store, sensor, luck)
             if run is None:
                 continue

@@ -63,7 +63,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 
 
 def use_journal(connection: sqlite3.Connection, path: Path) -> None:
-    """Put the database into WAL mode. Raises StoreError where it stays in another, of which SQLite tells by a row only."""
+    """Put the database into WAL mode. Raises StoreError where it stays in another: SQLite does not."""
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise StoreError(
