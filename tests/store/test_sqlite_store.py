@@ -29,6 +29,7 @@ from reactor.store.sqlite import statements as sql
 from reactor.store.sqlite.connection import (
     APPLICATION_ID,
     as_open_error,
+    as_store_error,
     migrations,
     open_for_writing,
     use_journal,
@@ -178,6 +179,65 @@ async def test_callers_share_commits(tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_a_batch_ends_where_it_would_swell_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reactor.store.sqlite.writer.LARGEST_BATCH_BYTES", 25)
+    sizes: list[int] = []
+    store = await SqliteStore.open(tmp_path, observe=lambda seconds, size: sizes.append(size))
+    begun, all_wait = threading.Event(), threading.Event()
+    accept = operations.accept
+
+    def wait(connection: sqlite3.Connection, accepts: list[operations.Accept]) -> None:
+        begun.set()
+        all_wait.wait()
+        accept(connection, accepts)
+
+    monkeypatch.setattr("reactor.store.sqlite.operations.accept", wait)
+    answers = []
+    for seq in range(1, 7):
+        event = event_row(seq)
+        event.data = b'"12345678"'
+        answers.append(store.accept([Offer(event, [])], "s", {}))
+        if seq == 1:
+            assert begun.wait(10)
+    all_wait.set()
+    for answer in answers:
+        await answer
+    assert sizes == [1, 3, 2]
+    await store.close()
+
+
+@pytest.mark.parametrize(("hold_bytes", "patience"), [(1, 20), (1_000_000_000, 0)])
+async def test_writers_wait_for_readers_only_when_the_journal_is_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hold_bytes: int, patience: int
+) -> None:
+    for name, value in (
+        *(("LOOK_BYTES", 1), ("CHECKPOINT_BYTES", 1)),
+        *(("HOLD_BYTES", hold_bytes), ("HOLD_SECONDS", 0.01)),
+    ):
+        monkeypatch.setattr(f"reactor.store.sqlite.writer.{name}", value)
+    statements: list[str] = []
+
+    def open_and_trace(path: Path) -> sqlite3.Connection:
+        connection = open_for_writing(path)
+        connection.set_trace_callback(statements.append)
+        return connection
+
+    monkeypatch.setattr("reactor.store.sqlite.store.open_for_writing", open_and_trace)
+    store = await SqliteStore.open(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "reactor.db", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM event").fetchall()
+        await add(store, 1)
+        # The second is taken when the look at the journal after the first is over.
+        await add(store, 2)
+        assert f"PRAGMA busy_timeout = {patience}" in statements
+        assert "PRAGMA busy_timeout = 5000" in statements
+        reader.execute("COMMIT")
+    await store.close()
+
+
 async def test_a_cancelled_caller_leaves_its_write_whole(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path)
     tasks = [
@@ -305,6 +365,14 @@ async def test_the_journal_is_left_alone_after_a_storage_error(
         await add(store, 1)
     await store.close()
     assert statements == ["BEGIN IMMEDIATE", "ROLLBACK"]
+
+
+def test_no_room_for_the_index_of_the_journal_is_a_full_disk() -> None:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+    assert isinstance(as_store_error(error), StoreFullError)
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
+    assert not isinstance(as_store_error(error), StoreFullError)
 
 
 def test_a_disk_that_fails_while_the_database_is_opened_is_named(tmp_path: Path) -> None:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 APPLICATION_ID = 0x52454143  # "REAC"
 DATABASE = "reactor.db"
+# The index of the journal, which is memory shared through a file, could not be made larger: SQLite does not say
+# SQLITE_FULL here. Nothing that must be durable is in that file.
+IOERR_SHMSIZE = sqlite3.SQLITE_IOERR_SHMSIZE
 # File systems on which SQLite's shared memory or locks do not hold; see https://sqlite.org/wal.html.
 NETWORK_FILE_SYSTEMS = frozenset(
     {
@@ -134,7 +137,10 @@ def is_full(error: BaseException) -> bool:
     """Return whether the error says that no space is left."""
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return isinstance(error, sqlite3.Error) and error_code(error) & 0xFF == sqlite3.SQLITE_FULL
+    if not isinstance(error, sqlite3.Error):
+        return False
+    code = error_code(error)
+    return code & 0xFF == sqlite3.SQLITE_FULL or code == IOERR_SHMSIZE
 
 
 def error_code(error: sqlite3.Error) -> int:

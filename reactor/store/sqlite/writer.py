@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LARGEST_BATCH = 4096
+# A batch is one transaction, and all of it stands in the journal before any of that can be emptied.
+LARGEST_BATCH_BYTES = 8 * 1024 * 1024
 CHECKPOINT_BYTES = 16 * 1024 * 1024
+# From here on writers wait until the readers that keep the journal from being emptied have gone, for so long at most:
+# a reader that never ends must not end all writing. So the journal stays below 64 MB while no read takes half as long.
+HOLD_BYTES = 36 * 1024 * 1024
+HOLD_SECONDS = 5.0
+# One long wait would starve: SQLite waits for a reader's slot to be free, and the next reader takes that slot. Each
+# new try looks anew at which slots still matter.
+TRY_MILLISECONDS = 20
 # How much the journal may have grown since it was looked at, by a generous guess: pages of 4 KiB that a commit, and
 # each write in it, touches.
 LOOK_BYTES = 4 * 1024 * 1024
@@ -125,7 +134,8 @@ class Writer:
         if first is None:
             return None
         batch = [first]
-        while len(batch) < LARGEST_BATCH:
+        size_bytes = first.operation.size_bytes
+        while len(batch) < LARGEST_BATCH and size_bytes < LARGEST_BATCH_BYTES:
             try:
                 write = self._queue.get_nowait()
             except queue.Empty:
@@ -134,6 +144,7 @@ class Writer:
                 self._queue.put(None)
                 break
             batch.append(write)
+            size_bytes += write.operation.size_bytes
         return batch
 
     def _commit(self, connection: sqlite3.Connection, batch: list[Write]) -> None:
@@ -200,13 +211,27 @@ class Writer:
         if size < self._checkpoint_at_bytes:
             return
         try:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._empty_journal(connection, HOLD_SECONDS if size >= HOLD_BYTES else 0.0)
         except sqlite3.Error as error:
             if not is_full(error):
                 self._fail(connection, [], error)
             return
         # A reader may have kept the journal from being emptied; then it is tried again when it has grown some more.
-        self._checkpoint_at_bytes = self._journal_bytes() + CHECKPOINT_BYTES
+        left = self._journal_bytes()
+        self._checkpoint_at_bytes = left + LOOK_BYTES if left else CHECKPOINT_BYTES
+
+    def _empty_journal(self, connection: sqlite3.Connection, patience_seconds: float) -> None:
+        """Write the journal back and truncate it; where readers are in the way, as much as they let."""
+        give_up_at = monotonic() + patience_seconds
+        normal = connection.execute("PRAGMA busy_timeout").fetchone()[0]
+        connection.execute(f"PRAGMA busy_timeout = {TRY_MILLISECONDS if patience_seconds else 0}")
+        try:
+            while True:
+                is_busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                if not is_busy or monotonic() >= give_up_at:
+                    return
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {normal}")
 
     def _journal_bytes(self) -> int:
         try:
