@@ -155,6 +155,16 @@ async def test_a_database_that_stays_out_of_wal_mode_is_refused(tmp_path: Path) 
         use_journal(database, tmp_path)
 
 
+async def test_a_start_that_fails_lets_go_of_the_files(tmp_path: Path) -> None:
+    await (await SqliteStore.open(tmp_path)).close()
+    with closing(sqlite3.connect(tmp_path / "reactor.db")) as database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(SchemaError):
+        await SqliteStore.open(tmp_path)
+    held = [os.readlink(entry) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
+    assert not [path for path in held if path.startswith(str(tmp_path))]
+
+
 async def test_a_disk_that_fails_when_reading_begins_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,11 +55,15 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, cached_statements=512
         )
-        os.chmod(path, 0o600)
-        use_journal(connection, path)
-        for pragma in _PRAGMAS:
-            connection.execute(pragma)
-        migrate(connection, path)
+        try:
+            os.chmod(path, 0o600)
+            use_journal(connection, path)
+            for pragma in _PRAGMAS:
+                connection.execute(pragma)
+            migrate(connection, path)
+        except BaseException:
+            connection.close()
+            raise
     except sqlite3.DatabaseError as error:
         raise as_open_error(error, path) from error
     return connection
