@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, get_args
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tests.torture.campaign import Campaign, Task
+from tests.torture import disk_rounds
+from tests.torture.campaign import Campaign, Kind, Task
 from tests.torture.checker import check
 from tests.torture.edges import campaign as edges
 from tests.torture.evidence import load_evidence
-from tests.torture.round import Ending, Report, Round
+from tests.torture.round import Report, Round
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 FOLDER = Path("build/torture")
 KILLS = 500
 STOPS = 200
+CUTS = 100_000
+PASSES = 1
+FILLS = 100
+MINUTES = 60
 # What a round may list; the rest is told by `check`.
 MOST_SHOWN = 20
 
@@ -41,15 +46,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return edges.once(console, options.folder, options.case, options.seed, size=options.size)
     if options.command == "round":
         task = Task(ending=options.ending, seed=options.seed, lives=options.lives)
-        report = _play(options.folder / task.name, task, lambda number, plan: None)
+        report = _play(options.folder / task.name, task, lambda: None)
         console.print(f"{_spell(report)}\nkept in {options.folder / task.name}")
         return _show(console, report.findings)
-    return run(console, options.folder, options.seed, kills=options.kills, stops=options.stops)
+    sizes: dict[Kind, int] = {
+        "kill": options.kills,
+        "terminate": options.stops,
+        "cut": options.cuts,
+        "fail": options.passes,
+        "ail": options.passes,
+        "fill": options.fills,
+        "flood": options.minutes,
+    }
+    return run(console, options.folder, options.seed, sizes)
 
 
-def run(console: Console, folder: Path, seed: int | None, *, kills: int, stops: int) -> int:
+def run(console: Console, folder: Path, seed: int | None, sizes: Mapping[Kind, int]) -> int:
     """Do what is left of a campaign, or all of a new one. Return 1 at the first round with findings."""
-    campaign = Campaign.resume(folder, seed=seed, sizes={"kill": kills, "terminate": stops})
+    campaign = Campaign.resume(folder, seed=seed, sizes=sizes)
     done = campaign.lives_done
     console.print(f"seed {campaign.seed}" + (f", {done} lives done before" if done else ""))
     columns = (
@@ -63,7 +77,7 @@ def run(console: Console, folder: Path, seed: int | None, *, kills: int, stops: 
         for task in campaign.left():
             progress.update(bar, description=task.ending)
             folder_of_round = campaign.folder_of(task)
-            report = _play(folder_of_round, task, lambda number, plan: progress.advance(bar))
+            report = _play(folder_of_round, task, lambda: progress.advance(bar))
             console.print(f"{task.ending} round, seed {task.seed}: {_spell(report)}")
             if report.findings:
                 _show(console, report.findings)
@@ -75,12 +89,18 @@ def run(console: Console, folder: Path, seed: int | None, *, kills: int, stops: 
     return 0
 
 
-def _play(folder: Path, task: Task, progress: Callable[[int, Plan], None]) -> Report:
+def _play(folder: Path, task: Task, advance: Callable[[], object]) -> Report:
     """Play a round in `folder`, which is made anew."""
     shutil.rmtree(folder, ignore_errors=True)
-    played = Round(folder, seed=task.seed, lives=task.lives, ending=task.ending)
     try:
-        return played.run(progress)
+        if task.ending == "kill" or task.ending == "terminate":
+            played = Round(folder, seed=task.seed, lives=task.lives, ending=task.ending)
+
+            def begin(number: int, plan: Plan) -> None:
+                advance()
+
+            return played.run(begin)
+        return disk_rounds.play(folder, task.ending, task.seed, task.lives, advance)
     except AssertionError as error:
         return Report(findings=[f"the round could not go on: {error}"], figures={})
 
@@ -108,11 +128,15 @@ def _parser() -> argparse.ArgumentParser:
     long = commands.add_parser("run", help="the long run; goes on where it was interrupted")
     long.add_argument("--kills", type=int, default=KILLS, help="lives that end by SIGKILL")
     long.add_argument("--stops", type=int, default=STOPS, help="lives that end by SIGTERM")
+    long.add_argument("--cuts", type=int, default=CUTS, help="power cuts")
+    long.add_argument("--passes", type=int, default=PASSES, help="times that every call fails")
+    long.add_argument("--fills", type=int, default=FILLS, help="daemons on a full disk")
+    long.add_argument("--minutes", type=int, default=MINUTES, help="of a writer at full rate")
     long.add_argument("--seed", type=int, help="begin anew with this seed")
     once = commands.add_parser("round", help="one round, to repeat a finding")
     once.add_argument("--seed", type=int, required=True)
-    once.add_argument("--lives", type=int, required=True)
-    once.add_argument("--ending", choices=get_args(Ending), default="kill")
+    once.add_argument("--lives", type=int, required=True, help="or cuts, passes, disks, minutes")
+    once.add_argument("--ending", choices=get_args(Kind), default="kill")
     hostile = commands.add_parser("edges", help="every hostile scenario in its long form; goes on")
     hostile.add_argument(
         "cases", nargs="*", choices=[*edges.CASES, []], metavar="CASE", help=", ".join(edges.CASES)

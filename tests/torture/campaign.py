@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import secrets
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.torture.round import Ending
+
+# kill, terminate: how the lives of a daemon end (round.py). The others: what its disk does (disk_rounds.py).
+Kind = Literal["kill", "terminate", "cut", "fail", "ail", "fill", "flood"]
 
 LIVES_IN_ROUND = 25
+# What an interruption costs at most, where that is not a round of lives.
+IN_ROUND: Mapping[Kind, int] = {"cut": 2000, "fail": 1, "ail": 1, "fill": 10, "flood": 60}
 STATE_FILE = "campaign.json"
 
 
@@ -22,7 +27,7 @@ STATE_FILE = "campaign.json"
 class Task:
     """One round of a campaign."""
 
-    ending: Ending
+    ending: Kind
     seed: int
     lives: int
 
@@ -42,7 +47,7 @@ class Task:
 class Campaign:
     """Use `Campaign.resume`. Progress is written after each round."""
 
-    def __init__(self, folder: Path, seed: int, sizes: Mapping[Ending, int]) -> None:
+    def __init__(self, folder: Path, seed: int, sizes: Mapping[Kind, int]) -> None:
         self.seed = seed
         self.figures: Counter[str] = Counter()
         self._folder = folder
@@ -50,7 +55,7 @@ class Campaign:
         self._done: list[str] = []
 
     @classmethod
-    def resume(cls, folder: Path, *, seed: int | None, sizes: Mapping[Ending, int]) -> Campaign:
+    def resume(cls, folder: Path, *, seed: int | None, sizes: Mapping[Kind, int]) -> Campaign:
         """Return the campaign of these sizes that was interrupted; else, or with a seed of another, a new one."""
         path = folder / STATE_FILE
         known = json.loads(path.read_bytes()) if path.exists() else {}
@@ -95,6 +100,7 @@ class Campaign:
 
     def _tasks(self) -> Iterator[Task]:
         for ending, size in self._sizes.items():
-            for number, first in enumerate(range(0, size, LIVES_IN_ROUND)):
-                lives = min(LIVES_IN_ROUND, size - first)
+            most = IN_ROUND.get(ending, LIVES_IN_ROUND)
+            for number, first in enumerate(range(0, size, most)):
+                lives = min(most, size - first)
                 yield Task(ending=ending, seed=self.seed * 1000 + number, lives=lives)

@@ -136,7 +136,7 @@ class Cuts:
         luck: random.Random,
         *,
         platter: Platter | None = None,
-        progress: Callable[[], None] = lambda: None,
+        progress: Callable[[], object] = lambda: None,
     ) -> list[Loss]:
         """Cut at each of these positions, once for each time that it is named; return what was lost or torn."""
         found = []

@@ -51,7 +51,8 @@ def small_file_system(place: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.run(["umount", str(place)], check=True)
+        # Lazily: what a failed test left open must not leave the file system behind.
+        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def fill_mounted(folder: Path) -> Filled:
