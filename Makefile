@@ -52,10 +52,10 @@ bench-quick: setup ## has something become much slower than the committed baseli
 kafka: setup ## run a real Kafka broker on 127.0.0.1:19092 until Ctrl-C; KAFKA_ARGS=--help
 	@$(BIN)/python -m tools.kafka $(KAFKA_ARGS)
 
-torture-quick: setup ## end a daemon under load 22 times, and be hostile to it; part of `make test`
+torture-quick: setup ## end a daemon under load, cut its power, fail and fill its disk, be hostile to it; part of `make test`
 	@$(BIN)/python -m pytest -m torture_quick tests/torture $(PYTEST_ARGS)
 
-torture: setup ## the same at length, resumable; TORTURE_ARGS="--kills 50 --seed 1", EDGES_ARGS="fuzz" are handed on
+torture: setup ## the same for hours, resumable; TORTURE_ARGS="--kills 50 --seed 1", EDGES_ARGS="fuzz" are handed on
 	@$(BIN)/python -m tests.torture run $(TORTURE_ARGS)
 	@$(BIN)/python -m tests.torture edges $(EDGES_ARGS)
 
