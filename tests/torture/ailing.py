@@ -22,7 +22,9 @@ NOTES = Path(os.environ["TORTURE_NOTES"])
 
 def note_failure(call: str, name: str) -> None:
     """Tell when the disk failed, on the clock that all processes share."""
-    (NOTES / "failed").write_text(f"{time.monotonic_ns()} {call} {name}")
+    draft = NOTES / "failed.new"
+    draft.write_text(f"{time.monotonic_ns()} {call} {name}")
+    draft.replace(NOTES / "failed")
 
 
 kind, _, number = os.environ.get("TORTURE_DISK", "").partition(" ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 import time
 from contextlib import closing
@@ -148,6 +149,9 @@ def fail_daemon(folder: Path, number: int, *, deliveries: int) -> tuple[bool, li
             # The rest of the calls are those of an end in order.
             codes = {0, 5}
             code = daemon.process.stop()
+            if code == -signal.SIGTERM and '"exit_code": 5' in daemon.process.log:
+                # It failed by itself just before, and had nothing left to do but to go.
+                code = 5
         else:
             # One that does not come up may blame the place, which the operator chose.
             codes = {5} if is_ready else {2, 5}
