@@ -11,9 +11,9 @@ from tests.torture.campaign import LIVES_IN_ROUND, Campaign
 from tests.torture.round import Round
 
 if TYPE_CHECKING:
-    from tests.torture.round import Ending
+    from tests.torture.campaign import Kind
 
-SIZES: dict[Ending, int] = {"kill": 2 * LIVES_IN_ROUND, "terminate": 10}
+SIZES: dict[Kind, int] = {"kill": 2 * LIVES_IN_ROUND, "terminate": 10}
 
 
 def test_it_goes_on_after_the_rounds_that_are_done(tmp_path: Path) -> None:
