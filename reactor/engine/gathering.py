@@ -7,6 +7,7 @@ batch and when they must go; all of that is read from the store again after a re
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from reactor.engine.tools import Tools
     from reactor.model.graph import Graph
     from reactor.model.trigger import Batch
+    from reactor.store.contract import OpenBatch
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -42,7 +44,7 @@ class Gathering:
         self,
         tools: Tools,
         clock: Clock,
-        spawn: Callable[[Coroutine[object, object, None]], object],
+        spawn: Callable[[Coroutine[object, object, None]], asyncio.Task[object]],
         lined_up: Callable[[str], None],
     ) -> None:
         self._tools = tools
@@ -54,6 +56,11 @@ class Gathering:
         # Workflows whose earlier events have not been read yet, and from where their batches count.
         self._unread: dict[str, tuple[int, tuple[str, ...]]] = {}
         self._early: dict[str, list[int]] = {}
+        # The last event that was read or counted: the store may have shown one before its commit was told of here.
+        self._last: dict[str, int] = {}
+        # Full batches that are not in the store yet, and the one task of each workflow that writes them.
+        self._lines: dict[str, deque[BatchRow]] = {}
+        self._writing: dict[str, asyncio.Task[object]] = {}
 
     def define(self, graphs: Sequence[Graph]) -> None:
         """Set which workflows gather. What was gathered for one that is gone waits until it is back."""
@@ -69,31 +76,45 @@ class Gathering:
 
     async def recover(self) -> None:
         """Read what was gathered before. Call it after every `define`. Raises StoreError."""
-        for name, (since, sensors) in [*self._unread.items()]:
-            size = self._batches[name].size
-            found = await self._tools.store.open_batches(name, sensors, size=size, since=since)
-            if name not in self._batches:
-                continue
-            self._unread.pop(name, None)
-            early = self._early.pop(name, [])
-            # More than one where the process died before the batch that was full had become a run.
-            for batch in found:
-                age = (self._clock.now_micros() - batch.oldest_at) * MICROSECOND
-                self._open[name] = Gathered(
-                    batch.count, batch.first, batch.last, self._timer(name, age)
-                )
-                self._close_if_full(name)
-            known = found[-1].last if found else 0
-            for seq in early:
-                # Those committed before the store was read are among what it found.
-                if seq > known:
-                    self.add(name, seq)
+        for name in [*self._unread]:
+            known = 0
+            while name in self._unread:
+                found = await self._left(name)
+                if name not in self._unread:
+                    break
+                known = known if found is None else found.last
+                if found is None or found.count < self._batches[name].size:
+                    self._open_again(name, found, known)
+                else:
+                    # As many as a batch may hold, and perhaps more behind them, which the next look finds.
+                    await self._write(self._row(name, found.first, found.last))
+
+    async def _left(self, name: str) -> OpenBatch | None:
+        """Return what is gathered behind the last batch, none of which is still on its way into the store."""
+        while writing := self._writing.get(name):
+            await asyncio.wait((writing,))
+        since, sensors = self._unread[name]
+        return await self._tools.store.open_batch(name, sensors, since, self._batches[name].size)
+
+    def _open_again(self, name: str, found: OpenBatch | None, known: int) -> None:
+        self._unread.pop(name)
+        if found is not None:
+            age = (self._clock.now_micros() - found.oldest_at) * MICROSECOND
+            self._open[name] = Gathered(
+                found.count, found.first, found.last, self._timer(name, age)
+            )
+        self._last[name] = max(known, self._last.get(name, 0))
+        for seq in self._early.pop(name, []):
+            self.add(name, seq)
 
     def add(self, workflow: str, seq: int) -> None:
         """Count an event that is durable; those of one workflow come in the order of their numbers."""
         if workflow in self._unread:
             self._early.setdefault(workflow, []).append(seq)
             return
+        if seq <= self._last.get(workflow, 0):
+            return
+        self._last[workflow] = seq
         gathered = self._open.get(workflow)
         if gathered is None:
             if workflow not in self._batches:
@@ -123,20 +144,27 @@ class Gathering:
         gathered = self._open.pop(workflow, None)
         if gathered is not None:
             gathered.timer.cancel()
-            row = BatchRow(
-                self._clock.next_id(),
-                workflow,
-                gathered.first,
-                gathered.last,
-                self._clock.now_micros(),
-            )
-            self._spawn(self._line_up(row))
+            line = self._lines.setdefault(workflow, deque())
+            line.append(self._row(workflow, gathered.first, gathered.last))
+            if workflow not in self._writing:
+                self._writing[workflow] = self._spawn(self._line_up(workflow, line))
 
-    async def _line_up(self, row: BatchRow) -> None:
+    def _row(self, workflow: str, first: int, last: int) -> BatchRow:
+        return BatchRow(self._clock.next_id(), workflow, first, last, self._clock.now_micros())
+
+    async def _line_up(self, workflow: str, line: deque[BatchRow]) -> None:
+        """Write batches one by one: each moves the place at which the next begins."""
         try:
-            await self._tools.durably(lambda: self._tools.store.add_batch(row))
+            while line:
+                await self._write(line[0])
+                line.popleft()
         except StoreStoppedError:
             return
+        finally:
+            del self._writing[workflow]
+
+    async def _write(self, row: BatchRow) -> None:
+        await self._tools.durably(lambda: self._tools.store.add_batch(row))
         self._lined_up(row.workflow)
 
     def _forget(self, workflow: str) -> None:

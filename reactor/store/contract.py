@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 RunState = Literal["pending", "running", "waiting", "finished"]
 RunOutcome = Literal["succeeded", "failed", "timed_out", "cancelled", "dead"]
+# Above every id.
+NO_BOUND = 2**63 - 1
 StepOutcome = Literal["succeeded", "failed", "timed_out", "cancelled", "skipped"]
 
 
@@ -230,13 +232,13 @@ class Store(Protocol):
         """Keep a pending run of gathered events; later batches of the workflow begin behind it."""
         ...
 
-    async def open_batches(
-        self, workflow: str, sensors: Sequence[str], *, size: int, since: int
-    ) -> Sequence[OpenBatch]:
-        """Return what the workflow has gathered of these sensors' events behind its last batch, oldest first.
+    async def open_batch(
+        self, workflow: str, sensors: Sequence[str], since: int, most: int
+    ) -> OpenBatch | None:
+        """Return what the workflow has gathered of these sensors' events behind its last batch; None for nothing.
 
-        Each is of `size` events, but the last, which may be of fewer. The first call for a workflow keeps `since`, a
-        sequence number, as where its batches begin.
+        Of more than `most` events these are the first `most`.
+        The first call for a workflow keeps `since`, a sequence number, as where its batches begin.
         """
         ...
 
@@ -320,8 +322,8 @@ class Store(Protocol):
         """Return the cursor of a sensor."""
         ...
 
-    async def pending_counts(self) -> dict[str, int]:
-        """Return how many runs of each workflow are pending."""
+    async def pending_counts(self, below: int = NO_BOUND) -> dict[str, int]:
+        """Return how many runs of each workflow with an id below `below` are pending."""
         ...
 
     async def pending_runs(self, workflow: str, after: int, limit: int) -> list[PendingRun]:

@@ -217,35 +217,40 @@ class StoreContract:
         self, open_store: OpenStore
     ) -> None:
         store = await open_store()
-        assert await store.open_batches("w", ["s"], size=9, since=10) == []
+        assert await store.open_batch("w", ["s"], 10, 9) is None
         for seq, workflow in ((11, "w"), (12, "other"), (13, "w"), (14, "w")):
             row = event_row(seq, at=seq)
             row.decisions = f'[["{workflow}","gathered","batch",""]]'
             await store.accept([Offer(row, [])], "s", {})
         store = await open_store()
         # Where a workflow's batches begin is kept from the first call.
-        found = await store.open_batches("w", ["s"], size=9, since=13)
-        assert found == [OpenBatch(count=3, first=11, last=14, oldest_at=11)]
-        assert await store.open_batches("w", ["t"], size=9, since=13) == []
+        found = await store.open_batch("w", ["s"], 13, 9)
+        assert found == OpenBatch(count=3, first=11, last=14, oldest_at=11)
+        assert await store.open_batch("w", ["t"], 13, 9) is None
         await store.add_batch(BatchRow(20, "w", 11, 13, 99))
-        found = await store.open_batches("w", ["s"], size=9, since=0)
-        assert found == [OpenBatch(count=1, first=14, last=14, oldest_at=14)]
+        found = await store.open_batch("w", ["s"], 0, 9)
+        assert found == OpenBatch(count=1, first=14, last=14, oldest_at=14)
         (run,) = await store.load_runs([20])
         assert [event.seq for event in run.batch] == [11, 13]
         assert await store.pending_counts() == {"w": 1}
 
-    async def test_no_open_batch_is_larger_than_its_size(self, open_store: OpenStore) -> None:
+    async def test_of_more_events_than_a_batch_may_hold_the_first_are_found(
+        self, open_store: OpenStore
+    ) -> None:
         store = await open_store()
-        assert await store.open_batches("w", ["s"], size=2, since=0) == []
-        for seq in range(1, 6):
+        assert await store.open_batch("w", ["s"], 10, 9) is None
+        for seq in (11, 12, 13):
             row = event_row(seq, at=seq)
             row.decisions = '[["w","gathered","batch",""]]'
             await store.accept([Offer(row, [])], "s", {})
-        assert await store.open_batches("w", ["s"], size=2, since=0) == [
-            OpenBatch(count=2, first=1, last=2, oldest_at=1),
-            OpenBatch(count=2, first=3, last=4, oldest_at=3),
-            OpenBatch(count=1, first=5, last=5, oldest_at=5),
-        ]
+        found = await store.open_batch("w", ["s"], 0, 2)
+        assert found == OpenBatch(count=2, first=11, last=12, oldest_at=11)
+
+    async def test_pending_runs_are_counted_up_to_an_id(self, open_store: OpenStore) -> None:
+        store = await open_store()
+        for seq in (1, 2, 3):
+            await add(store, seq, run_row(10 + seq, seq))
+        assert await store.pending_counts(below=13) == {"w": 2}
 
     async def test_rejected_input_is_kept_once(self, open_store: OpenStore) -> None:
         store = await open_store()

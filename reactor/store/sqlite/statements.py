@@ -137,7 +137,9 @@ WHERE id = ? AND state = 'finished' AND outcome = 'dead'
 DELETE_DEFINITIONS = "DELETE FROM workflow"
 INSERT_DEFINITION = "INSERT INTO workflow (name, definition, loaded_at) VALUES (?, ?, ?)"
 
-PENDING_COUNTS = "SELECT workflow, count(*) FROM run WHERE state = 'pending' GROUP BY workflow"
+PENDING_COUNTS = """
+SELECT workflow, count(*) FROM run WHERE state = 'pending' AND id < ? GROUP BY workflow
+"""
 PENDING_RUNS = """
 SELECT id, key FROM run WHERE workflow = ? AND state = 'pending' AND id > ? ORDER BY id LIMIT ?
 """

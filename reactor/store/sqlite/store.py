@@ -12,6 +12,7 @@ import orjson
 
 from reactor.errors import StoreError
 from reactor.store.contract import (
+    NO_BOUND,
     AttemptRow,
     Backlog,
     DeadLetterRow,
@@ -168,21 +169,24 @@ class SqliteStore:
 
         await self._writer.write(Call(apply))
 
-    async def open_batches(
-        self, workflow: str, sensors: Sequence[str], *, size: int, since: int
-    ) -> list[OpenBatch]:
+    async def open_batch(
+        self, workflow: str, sensors: Sequence[str], since: int, most: int
+    ) -> OpenBatch | None:
         cursor = sql.BATCH_CURSOR.format(workflow)
         kept = (await self.cursor(cursor)).get("last")
         if kept is None:
             await self.move_cursor(cursor, {"last": b"%d" % since})
         last = since if kept is None else int(kept)
         rows = await self._all(sql.GATHERED_SINCE, (last, orjson.dumps([*sensors]).decode()))
-        gathered = [row for row in rows if _is_gathered(workflow, row[2])]
-        chunks = [gathered[first : first + size] for first in range(0, len(gathered), size)]
-        return [
-            OpenBatch(count=len(chunk), first=chunk[0][0], last=chunk[-1][0], oldest_at=chunk[0][1])
-            for chunk in chunks
-        ]
+        gathered = [row for row in rows if _is_gathered(workflow, row[2])][:most]
+        if not gathered:
+            return None
+        return OpenBatch(
+            count=len(gathered),
+            first=gathered[0][0],
+            last=gathered[-1][0],
+            oldest_at=gathered[0][1],
+        )
 
     async def release_runs(self) -> None:
         await self._writer.write(Rows([(sql.RELEASE_RUNS, ())]))
@@ -292,8 +296,8 @@ class SqliteStore:
     async def cursor(self, sensor: str) -> dict[str, bytes]:
         return dict(await self._all(sql.SELECT_CURSOR, (sensor,)))
 
-    async def pending_counts(self) -> dict[str, int]:
-        return dict(await self._all(sql.PENDING_COUNTS, ()))
+    async def pending_counts(self, below: int = NO_BOUND) -> dict[str, int]:
+        return dict(await self._all(sql.PENDING_COUNTS, (below,)))
 
     async def pending_runs(self, workflow: str, after: int, limit: int) -> list[PendingRun]:
         rows = await self._all(sql.PENDING_RUNS, (workflow, after, limit))
