@@ -292,7 +292,7 @@ class Acceptance:
             if isinstance(decision, Fired):
                 lane = self._scheduler.lanes[name]
                 run = self._clock.next_id()
-                starts = self._scheduler.place(lane, decision.key)
+                starts = self._scheduler.place(lane, PendingRun(id=run, key=decision.key))
                 state: RunState = "running" if starts else "pending"
                 row = RunRow(run, name, seq, decision.key, state, now, now if starts else None)
                 places.append(Placed(lane, row, starts=starts))

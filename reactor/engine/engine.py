@@ -76,6 +76,8 @@ class Engine:
         self.credits: dict[str, Budget] = {}
         self.moved_at = monotonic()
         self._is_kicked = False
+        # Every run that is accepted after the newest workflows were defined has a larger id.
+        self._fence = 0
         self._short_since: dict[str, float] = {}
         self._tools = Tools(store, executors, telemetry, clock)
         self.outbox = Outbox(self._tools, open_outlet)
@@ -106,6 +108,7 @@ class Engine:
     def define(self, graphs: Sequence[Graph], sensors: Mapping[str, Sensor]) -> None:
         """Set what is listened to; runs in flight go on with the definition they began with."""
         self.scheduler.define(graphs)
+        self._fence = self.clock.next_id()
         self._gathering.define(graphs)
         self._acceptance.listeners = listeners_by_sensor(graphs)
         self._crew.forget()
@@ -129,6 +132,7 @@ class Engine:
     async def recover(self) -> None:
         """Take over what an earlier process left: count its death, park what it died of, line up the rest."""
         self.clock.never_below(await self.store.largest_id())
+        self._fence = self.clock.next_id()
         for letter in await self.store.count_deaths(
             most=DEATHS_BEFORE_PARKING, at=self.clock.now_micros()
         ):
@@ -147,13 +151,13 @@ class Engine:
     async def take_over_pending(self) -> None:
         """Learn how many runs and gathered events wait, and begin to start them."""
         await self._gathering.recover()
-        for workflow, count in (await self.store.pending_counts()).items():
-            lane = self.scheduler.lanes.get(workflow)
-            if lane is None:
-                continue
-            self.credits[workflow].force(count - lane.pending)
-            lane.pending = count
-            lane.is_behind = True
+        counts = await self.store.pending_counts(self._fence)
+        # A lane that was counted knows its rows; counting it again would count those on their way twice.
+        for workflow, lane in self.scheduler.lanes.items():
+            if not lane.is_counted:
+                count = counts.get(workflow, 0)
+                self.credits[workflow].force(count)
+                self.scheduler.count(lane, count)
         self.kick()
 
     async def accept(
@@ -178,10 +182,9 @@ class Engine:
         self._gathering.add(workflow, seq)
 
     def _line_up(self, workflow: str) -> None:
-        lane = self.scheduler.lanes.get(workflow)
+        lane = self.scheduler.find(workflow)
         if lane is not None:
-            lane.pending += 1
-            lane.is_behind = True
+            self.scheduler.line_up(lane)
             self.credits[workflow].force(1)
             self.kick()
 
@@ -238,7 +241,7 @@ class Engine:
         except StoreError:
             # Nothing is lost: the rows are there, and the next look comes soon.
             await asyncio.sleep(READ_RETRY_SECONDS)
-            lane.is_refilling = False
+            self.scheduler.refill_failed(lane)
         else:
             self.scheduler.refill(lane, oldest, heads)
         self.kick()

@@ -23,24 +23,27 @@ WINDOW = 256
 class Lane:
     """One workflow in the scheduler.
 
-    `pending` counts durable pending runs, in the window or not; `arriving` counts those that will be, once durable.
+    `pending` counts durable pending runs, in the window or not; `arriving` are those that will be, once durable.
     `is_behind` tells that there are pending rows which the window does not hold.
     """
 
     graph: Graph
     running: int = 0
     pending: int = 0
-    arriving: int = 0
     busy_keys: set[str] = field(default_factory=set)
     window: deque[PendingRun] = field(default_factory=deque)
+    arriving: set[int] = field(default_factory=set)
     starting: set[int] = field(default_factory=set)
-    # Started while the window was being read: what was read may still call them pending.
-    started_meanwhile: set[int] = field(default_factory=set)
     is_behind: bool = False
     # All pending rows were looked at and every key is busy: nothing to look for until a run leaves or arrives.
     is_stuck: bool = False
     is_refilling: bool = False
     after_key: str = ""
+    # What happened while a refill's rows were read, which they cannot show: a run was lined up, runs were started.
+    has_news: bool = False
+    begun: set[int] = field(default_factory=set)
+    # Whether `pending` holds the rows of earlier processes too; until then nothing may overtake them.
+    is_counted: bool = False
 
     @property
     def has_room(self) -> bool:
@@ -64,35 +67,50 @@ class Scheduler:
         self.is_draining = False
         self.lanes: dict[str, Lane] = {}
         self._turns: list[Lane] = []
+        # Of workflows that are gone: their runs in flight still hold places and keys, their rows still wait.
+        self._retired: dict[str, Lane] = {}
 
     def define(self, graphs: Iterable[Graph]) -> None:
         """Set the workflows; those known before keep their runs."""
         names = set()
         for graph in graphs:
             names.add(graph.name)
-            lane = self.lanes.get(graph.name)
-            if lane is None:
-                self.lanes[graph.name] = Lane(graph)
-            else:
-                lane.graph = graph
+            lane = self.find(graph.name) or Lane(graph)
+            lane.graph = graph
+            self.lanes[graph.name] = lane
+            self._retired.pop(graph.name, None)
         for name in self.lanes.keys() - names:
-            del self.lanes[name]
+            self._retired[name] = self.lanes.pop(name)
         self._turns = sorted(self.lanes.values(), key=lambda lane: -lane.graph.priority)
 
-    def place(self, lane: Lane, key: str | None) -> bool:
+    def find(self, workflow: str) -> Lane | None:
+        """Return the lane of a workflow that is, or was, defined."""
+        return self.lanes.get(workflow) or self._retired.get(workflow)
+
+    def count(self, lane: Lane, pending: int) -> None:
+        """Tell how many rows waited when the lane was made."""
+        lane.is_counted = True
+        lane.pending += pending
+        if pending:
+            # The window holds younger runs, which must not overtake them; it is read anew, in order.
+            lane.window.clear()
+            lane.is_behind = True
+
+    def place(self, lane: Lane, run: PendingRun) -> bool:
         """Decide for a new run whether it starts at once (True) or waits as a row; `placed` must follow."""
         starts = (
             not self.is_draining
+            and lane.is_counted
             and self.running < self.limit
             and lane.has_room
             and not lane.pending
             and not lane.arriving
-            and (key is None or key not in lane.busy_keys)
+            and self._may_start(lane, run)
         )
         if starts:
-            self._occupy(lane, key)
+            self._occupy(lane, run.key)
         else:
-            lane.arriving += 1
+            lane.arriving.add(run.id)
         return starts
 
     def has_places(self, lanes: Iterable[Lane], count: int) -> bool:
@@ -112,7 +130,7 @@ class Scheduler:
             if not is_durable:
                 self.leave(lane, run.key)
             return
-        lane.arriving -= 1
+        lane.arriving.discard(run.id)
         if is_durable:
             self._add_pending(lane, run)
 
@@ -148,9 +166,17 @@ class Scheduler:
 
     def started(self, start: Start) -> None:
         """The run is durably running: it is no longer a pending row."""
-        start.lane.starting.discard(start.run.id)
-        if start.lane.is_refilling:
-            start.lane.started_meanwhile.add(start.run.id)
+        lane = start.lane
+        lane.starting.discard(start.run.id)
+        if lane.is_refilling:
+            lane.begun.add(start.run.id)
+
+    def line_up(self, lane: Lane) -> None:
+        """One more row waits, and nothing is known of it but that."""
+        lane.pending += 1
+        lane.is_behind = True
+        lane.is_stuck = False
+        lane.has_news = lane.is_refilling
 
     def lanes_to_refill(self) -> list[Lane]:
         """Return lanes whose window holds nothing that could start while rows wait behind it."""
@@ -160,6 +186,7 @@ class Scheduler:
             lane
             for lane in self.lanes.values()
             if lane.is_behind
+            and lane.is_counted
             and not lane.is_refilling
             and not lane.is_stuck
             and lane.has_room
@@ -169,15 +196,23 @@ class Scheduler:
     def refill(self, lane: Lane, oldest: Sequence[PendingRun], heads: Sequence[PendingRun]) -> None:
         """Give a lane a new window: its oldest pending rows and, where keys go in turn, the oldest of each key."""
         lane.is_refilling = False
-        taken = lane.starting | lane.started_meanwhile
-        by_id = {run.id: run for run in (*oldest, *heads) if run.id not in taken}
-        lane.started_meanwhile.clear()
+        # A row may be read before its `placed` has told of it, and after its start was asked for.
+        gone = lane.starting | lane.begun | lane.arriving
+        by_id = {run.id: run for run in (*oldest, *heads) if run.id not in gone}
         lane.window = deque(by_id[run] for run in sorted(by_id))
         lane.is_behind = len(lane.window) < lane.pending
         lane.after_key = heads[-1].key or "" if len(heads) >= WINDOW else ""
-        lane.is_stuck = not lane.after_key and not any(
+        lane.is_stuck = not (lane.after_key or lane.has_news) and not any(
             self._may_start(lane, run) for run in lane.window
         )
+        lane.has_news = False
+        lane.begun.clear()
+
+    def refill_failed(self, lane: Lane) -> None:
+        """The rows could not be read; the lane shows what it showed before."""
+        lane.is_refilling = False
+        lane.has_news = False
+        lane.begun.clear()
 
     def _occupy(self, lane: Lane, key: str | None) -> None:
         self.running += 1
@@ -191,6 +226,7 @@ class Scheduler:
             lane.is_stuck = False
         if lane.is_behind or lane.is_refilling or len(lane.window) >= WINDOW:
             lane.is_behind = True
+            lane.has_news = lane.is_refilling
         else:
             lane.window.append(run)
 
@@ -198,7 +234,7 @@ class Scheduler:
         return run.key is None or run.key not in lane.busy_keys
 
     def _next_of(self, lane: Lane) -> PendingRun | None:
-        if not lane.has_room:
+        if not lane.has_room or not lane.is_counted:
             return None
         for index, run in enumerate(lane.window):
             if self._may_start(lane, run):
