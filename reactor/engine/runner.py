@@ -138,6 +138,8 @@ class ActiveRun:
 
     async def _see_through(self, ready: Sequence[Step], tried: Tried | None = None) -> None:
         """Run what is left, to the end of the run; `tried` is what came of the first attempt of the only step."""
+        # Held while the row's state changes between running and waiting: branches do not overtake each other there.
+        self._rest = asyncio.Lock()
         if len(ready) == 1:
             await self._branch(ready[0], tried)
         elif ready:
@@ -213,6 +215,8 @@ class ActiveRun:
         attempt = 1 if earlier is None else earlier.attempt + 1
         while True:
             if tried is None:
+                if self._is_waiting or self._rest.locked():
+                    await self._rouse()
                 tried = await self._try(step, attempt)
             row, next_at = tried.row, tried.next_at
             if row.outcome == "succeeded":
@@ -363,15 +367,19 @@ class ActiveRun:
         )
 
     async def _wait_until(self, at: int) -> None:
-        """Wait for a retry; a run that sleeps is `waiting`, and must be `running` again before its code is."""
+        """Wait for a retry."""
         seconds = (at - self._tools.clock.now_micros()) / 1_000_000
         if seconds > 0:
             await asyncio.sleep(seconds)
-        if self._is_waiting:
-            self._is_waiting = False
-            await self._tools.durably(
-                lambda: self._tools.store.start_runs([self.id], self._started_at)
-            )
+
+    async def _rouse(self) -> None:
+        """A run that sleeps is `waiting`, and must be `running` again before its code is: else no death would count."""
+        async with self._rest:
+            if self._is_waiting:
+                await self._tools.durably(
+                    lambda: self._tools.store.start_runs([self.id], self._started_at)
+                )
+                self._is_waiting = False
 
     async def _record_attempt(self, row: StepRow, next_at: int) -> None:
         attempt = AttemptRow(
@@ -384,11 +392,12 @@ class ActiveRun:
             row.error or "",
             next_at,
         )
-        is_waiting = not self._working
-        self._is_waiting = self._is_waiting or is_waiting
-        await self._tools.durably(
-            lambda: self._tools.store.record_attempt(attempt, is_waiting=is_waiting)
-        )
+        async with self._rest:
+            is_waiting = not self._working and not self._writing
+            await self._tools.durably(
+                lambda: self._tools.store.record_attempt(attempt, is_waiting=is_waiting)
+            )
+            self._is_waiting = self._is_waiting or is_waiting
 
     async def _record_failure(self, row: StepRow) -> None:
         """Record a final failure together with all steps that are skipped for it."""
