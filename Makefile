@@ -9,6 +9,7 @@ BENCH_ARGS ?=
 KAFKA_ARGS ?=
 TORTURE_ARGS ?=
 EDGES_ARGS ?=
+SIMULATION_ARGS ?=
 UV ?= uv
 
 VENV := .venv
@@ -58,6 +59,7 @@ torture-quick: setup ## end a daemon under load, cut its power, fail and fill it
 torture: setup ## the same for hours, resumable; TORTURE_ARGS="--kills 50 --seed 1", EDGES_ARGS="fuzz" are handed on
 	@$(BIN)/python -m tests.torture run $(TORTURE_ARGS)
 	@$(BIN)/python -m tests.torture edges $(EDGES_ARGS)
+	@$(BIN)/python -m tests.simulation run $(SIMULATION_ARGS)
 
 # One resolution (dev), and the smaller locks are cut from it, so that versions never differ.
 COMPILE = $(UV) pip compile pyproject.toml -q --universal --python-version 3.11 --generate-hashes \

@@ -1,0 +1,87 @@
+"""Plays a plan: one life after the other over the same disk, then the checker."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.simulation.checker import check
+from tests.simulation.definitions import graph_of
+from tests.simulation.loop import Livelock, ProcessDied, SimulationLoop
+from tests.simulation.process import Process, reporter, sensors_of
+from tests.simulation.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.simulation.plan import Plan
+
+DOWN_SECONDS = 0.02
+# A daemon that cannot start is started again as systemd does it.
+REFUSED_SECONDS = 1.0
+MOST_LIVES = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a simulation; `trace` is a digest of all that happened, equal for equal plans."""
+
+    findings: list[str]
+    trace: str
+    figures: Counter[str]
+    lines: list[str]
+
+
+def simulate(plan: Plan, *, keeps_lines: bool = False) -> Outcome:
+    """Return what came of a plan. Nothing of it depends on anything but the plan."""
+    world = World(plan)
+    if keeps_lines:
+        world.lines = []
+    try:
+        _live_on(world)
+        findings = [*world.findings, *check(world)]
+    finally:
+        world.disk.close()
+    return Outcome(
+        findings=findings, trace=world.trace, figures=world.figures, lines=world.lines or []
+    )
+
+
+def _live_on(world: World) -> None:
+    sensors = sensors_of(world)
+    graphs = {plan.name: graph_of(plan, sensors, world) for plan in world.plan.workflows}
+    happenings = [*world.plan.happenings]
+    elapsed = 0.0
+    for life in range(MOST_LIVES):
+        world.life = life
+        loop = SimulationLoop(random.Random(f"loop {world.plan.seed} {life}"), elapsed=elapsed)
+        how = _live(world, loop, lambda: Process(world, graphs, sensors, happenings))
+        down = REFUSED_SECONDS if how == "refused" else world.luck.random() * DOWN_SECONDS
+        elapsed = loop.time() + down
+        if how == "end":
+            return
+    world.find(f"stuck: it did not come to an end in {MOST_LIVES} lives")
+
+
+def _live(world: World, loop: SimulationLoop, process: Callable[[], Process]) -> str:
+    world.loop = loop
+    loop.set_exception_handler(reporter(world))
+
+    async def live() -> str:
+        return await process().run()
+
+    try:
+        how = loop.run_until_complete(loop.create_task(live(), name="life"))
+    except ProcessDied:
+        how = "die"
+    except Livelock as error:
+        world.find(f"stuck: {error}: {world.describe()}")
+        how = "end"
+    world.ends_life(how)
+    world.figures["turns"] += loop.turns
+    world.is_down = True
+    loop.bury()
+    world.is_down = False
+    return how
