@@ -93,11 +93,9 @@ class Crew:
         if self._driver is None:
             self._call()
 
-    def spawn(self, run: Member, rest: Coroutine[Any, Any, None]) -> None:
-        """See a run through in a task of its own, to its end."""
-        if self._is_closed:
-            rest.close()
-        else:
+    def spawn(self, run: Member, rest: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """See a run through in a task of its own: `rest` is called there, and takes it to its end."""
+        if not self._is_closed:
             self._start(self._see_through(run, rest))
 
     def record(self, result: Result) -> None:
@@ -169,9 +167,11 @@ class Crew:
             self._left(run)
             raise
 
-    async def _see_through(self, run: Member, rest: Coroutine[Any, Any, None]) -> None:
+    async def _see_through(
+        self, run: Member, rest: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
         try:
-            await rest
+            await rest()
         except StoreStoppedError:
             # The daemon is told by the store itself.
             return

@@ -251,9 +251,8 @@ class Engine:
         started_at = self.clock.now_micros()
         try:
             await self._tools.durably(lambda: self.store.start_runs(ids, started_at))
-            unknown = [run for run in ids if run not in self._fresh]
-            loaded = await self.store.load_runs(unknown) if unknown else ()
-            stored = {run.id: run for run in loaded}
+            fresh = {run: self._fresh.pop(run) for run in ids if run in self._fresh}
+            stored = await self._load([run for run in ids if run not in fresh])
         except StoreStoppedError:
             return
         now = monotonic()
@@ -261,14 +260,24 @@ class Engine:
         for start in starts:
             self.scheduler.started(start)
             self.credits[start.lane.graph.name].give(1, now=now)
-            fresh = self._fresh.pop(start.run.id, None)
             run = stored.get(start.run.id)
-            if fresh is not None:
-                self._start(self._new_run(*fresh, started_at), start.lane)
+            if start.run.id in fresh:
+                self._start(self._new_run(*fresh[start.run.id], started_at), start.lane)
             elif run is None or run.state != "running":
                 self.scheduler.leave(start.lane, start.run.key)
             else:
                 self._start(self._resumed_run(start.lane.graph, run), start.lane)
+
+    async def _load(self, runs: Sequence[int]) -> Mapping[int, StoredRun]:
+        """Return runs that hold a place; read again until that succeeds, or their places would never be free."""
+        while runs:
+            try:
+                return {run.id: run for run in await self.store.load_runs(runs)}
+            except StoreStoppedError:
+                raise
+            except StoreError:
+                await asyncio.sleep(READ_RETRY_SECONDS)
+        return {}
 
     def _resumed_run(self, graph: Graph, run: StoredRun) -> ActiveRun:
         return ActiveRun(

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -111,13 +112,13 @@ class ActiveRun:
         if len(ready) == 1 and ready[0].executor == "loop" and ready[0].name not in self._earlier:
             self._crew.add(self, ready[0])
         else:
-            self._crew.spawn(self, self._see_through(ready))
+            self._crew.spawn(self, partial(self._see_through, ready))
 
     async def attempt(self, step: Step) -> None:
         """Try a step for the first time, while nothing else of this run goes on."""
         tried = await self._try(step, 1)
         if tried.row.outcome != "succeeded":
-            self._crew.spawn(self, self._see_through([step], tried))
+            self._crew.spawn(self, partial(self._see_through, [step], tried))
             return
         self._ended_steps += 1
         end = self._end() if self._ended_steps == len(self.graph.steps) else None

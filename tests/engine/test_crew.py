@@ -11,8 +11,9 @@ import pytest
 
 from reactor import Event, Workflow
 from reactor.api import Sensor
-from reactor.engine import crew
+from reactor.engine import crew, engine
 from reactor.errors import StoreError, StoreFullError
+from reactor.model.graph import compile_workflow
 from reactor.telemetry.facts import RunStarted
 from reactor.testing.harness import Harness, harness
 
@@ -252,3 +253,55 @@ async def test_a_run_that_waited_behind_others_begins_with_the_event_at_hand(
         started = [fact for fact in h.facts if isinstance(fact, RunStarted)]
     assert len(ends) == len(started) == MANY
     assert read == []
+
+
+async def test_a_reload_loses_no_run_whose_event_was_at_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = Workflow("flow", on=SOURCE, concurrency=2)
+    gate = asyncio.Event()
+
+    @flow.step
+    async def work(event: Event[int]) -> int:
+        await gate.wait()
+        return event.data
+
+    graph, _ = compile_workflow(flow)
+    assert graph is not None
+    async with harness(flow, state=tmp_path) as h:
+        start_runs = h.engine.store.start_runs
+
+        async def started(runs: Sequence[int], at: int) -> None:
+            await start_runs(runs, at)
+            h.engine.define([graph], {"s": SOURCE})
+
+        monkeypatch.setattr(h.engine.store, "start_runs", started)
+        await fire_together(h, MANY)
+        gate.set()
+        ends = await h.wait_for_ends(MANY)
+    assert {end.outcome for end in ends} == {"succeeded"}
+
+
+async def test_runs_that_cannot_be_read_are_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "MOST_FRESH", 0)
+    flow = Workflow("flow", on=SOURCE, concurrency=1)
+
+    @flow.step
+    async def work(event: Event[int]) -> int:
+        return event.data
+
+    async with harness(flow, state=tmp_path) as h:
+        load_runs = h.engine.store.load_runs
+        troubles = iter([StoreError("the database could not be read")] * 2)
+
+        async def loaded(runs: Sequence[int]) -> Any:
+            if (trouble := next(troubles, None)) is not None:
+                raise trouble
+            return await load_runs(runs)
+
+        monkeypatch.setattr(h.engine.store, "load_runs", loaded)
+        await fire_together(h, 4)
+        ends = await h.wait_for_ends(4)
+    assert {end.outcome for end in ends} == {"succeeded"}
