@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from reactor.clock import from_micros, monotonic
 from reactor.engine.crew import Result
-from reactor.errors import Reject, ResultError, StepError, StoreFullError
-from reactor.model.context import Context, StepLog
+from reactor.engine.step_call import LONGEST_ERROR, call_step, context_for, event_for
+from reactor.errors import ResultError, StoreFullError
+from reactor.model.context import Context
 from reactor.model.graph import downstream
 from reactor.model.ids import spell_id
 from reactor.model.retry import next_attempt_at
-from reactor.model.trigger import spell_error
 from reactor.store.contract import AttemptRow, RunEnd, StepRow
 from reactor.store.outgoing import outgoing_rows
-from reactor.telemetry.facts import RunFinished, RunStarted, StepFinished, ThreadAbandoned
+from reactor.telemetry.facts import RunFinished, RunStarted, StepFinished
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,10 +28,6 @@ if TYPE_CHECKING:
     from reactor.model.event import Event
     from reactor.model.graph import Graph, Step
     from reactor.store.contract import OutgoingRow, RunOutcome, StepOutcome
-
-LONGEST_ERROR = 4000
-
-_step_log = logging.getLogger("reactor.step")
 
 
 @dataclass(slots=True)
@@ -238,7 +231,15 @@ class ActiveRun:
         started = monotonic()
         self._working += 1
         try:
-            outcome, error, raw, value, is_final = await self._attempt(step, attempt)
+            outcome, error, raw, value, is_final = await call_step(
+                self._tools,
+                self.graph,
+                step,
+                self._spelled,
+                arguments=partial(self._arguments, step, attempt),
+                timeout=self._timeout_of(step),
+                is_over=self._is_over_deadline,
+            )
         finally:
             self._working -= 1
         duration = timedelta(seconds=monotonic() - started)
@@ -285,46 +286,6 @@ class ActiveRun:
             (at - from_micros(row.finished_at)).total_seconds() * 1_000_000
         )
 
-    async def _attempt(
-        self, step: Step, attempt: int
-    ) -> tuple[StepOutcome, str | None, bytes | None, Any, bool]:
-        """Return outcome, error, result as JSON, result, and whether another attempt is out of the question."""
-        timeout = self._timeout_of(step)
-        scope: asyncio.Timeout | None = None
-        try:
-            arguments = self._arguments(step, attempt)
-            if timeout is None:
-                value = await self._tools.executors.call(self.graph, step, arguments)
-            else:
-                scope = asyncio.timeout(max(timeout.total_seconds(), 0.0))
-                async with scope:
-                    value = await self._tools.executors.call(self.graph, step, arguments)
-            raw, value = step.result.dump(value)
-        except TimeoutError as error:
-            if scope is None or not scope.expired():
-                return "failed", _spell_failure(step, error), None, None, False
-            if step.executor == "thread":
-                self._tools.telemetry.emit(
-                    ThreadAbandoned(workflow=self.graph.name, step=step.name, run_id=self._spelled)
-                )
-            over = self._is_over_deadline()
-            what = (
-                f"the run's timeout of {self.graph.timeout}"
-                if over
-                else f"its timeout of {step.timeout}"
-            )
-            return "timed_out", f"step {step.name!r} was stopped by {what}", None, None, over
-        except (Reject, ResultError) as error:
-            return "failed", _spell_failure(step, error), None, None, True
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # an attempt is one of three places that catch all
-            return "failed", _spell_failure(step, error), None, None, False
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            return "cancelled", f"step {step.name!r} cancelled itself", None, None, False
-        return "succeeded", None, raw, value, True
-
     def _timeout_of(self, step: Step) -> timedelta | None:
         if self._deadline is None:
             return step.timeout
@@ -338,34 +299,15 @@ class ActiveRun:
         arguments: dict[str, Any] = {}
         for name in step.arguments:
             if name == "event":
-                arguments[name] = _event_for(step, self._event, self._event_json)
+                arguments[name] = event_for(step, self._event, self._event_json)
             elif name == "events":
-                arguments[name] = [_event_for(step, event, raw) for event, raw in self._batch]
+                arguments[name] = [event_for(step, event, raw) for event, raw in self._batch]
             elif name == "ctx":
-                context = self._context_for(step, attempt)
+                context = context_for(self.graph, step, self._spelled, attempt)
                 arguments[name] = self._contexts[step.name] = context
             else:
                 arguments[name] = self._values[name]
         return arguments
-
-    def _context_for(self, step: Step, attempt: int) -> Context:
-        log = StepLog(
-            _step_log,
-            {
-                "workflow": self.graph.name,
-                "step": step.name,
-                "run_id": self._spelled,
-                "attempt": attempt,
-            },
-        )
-        return Context(
-            run_id=self._spelled,
-            workflow=self.graph.name,
-            step=step.name,
-            attempt=attempt,
-            idempotency_key=f"{self._spelled}/{step.name}",
-            log=log,
-        )
 
     async def _wait_until(self, at: int) -> None:
         """Wait for a retry."""
@@ -449,29 +391,3 @@ class ActiveRun:
                 error=end.error,
             )
         )
-
-
-def _event_for(step: Step, event: Event[Any], raw: bytes) -> Event[Any]:
-    """Return the event with its data as the step's annotation wants them."""
-    if step.event_data is None:
-        return event
-    try:
-        return replace(event, data=step.event_data.validate_json(raw))
-    except ValidationError as error:
-        raise ResultError(
-            f"the event's data does not fit the annotation of step {step.name!r}: {error.errors()[0]['msg']}"
-        ) from None
-
-
-def _spell_failure(step: Step, error: BaseException) -> str:
-    """Return the error and the line of the step's file that it came from."""
-    if isinstance(error, StepError) and error.__traceback__ is None:
-        return str(error)
-    line = None
-    trace = error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == step.file:
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    place = f" ({step.file}:{line})" if line is not None else ""
-    return f"{spell_error(error)}{place}"[:LONGEST_ERROR]

@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
+from reactor.engine import runner
 from reactor.engine.acceptance import Acceptance
 from reactor.engine.credits import Budget
 from reactor.engine.runner import ActiveRun
 from reactor.engine.scheduler import Lane, Scheduler
+from reactor.engine.step_call import context_for
 from reactor.model.context import Context
-from reactor.model.graph import Step
-from reactor.store.contract import PendingRun, RunEnd, StepRow
+from reactor.model.graph import Graph, Step
+from reactor.store.contract import OutgoingRow, PendingRun, RunEnd, StepRow
 from reactor.store.sqlite import SqliteStore
 from tests.simulation.minimise import kinds_of, minimise
 from tests.simulation.plan import PLAN, Plan, draw_plan
@@ -60,13 +62,18 @@ def more_runs_start_than_may(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_dependant_begins_before_the_result_is_durable(patch: pytest.MonkeyPatch) -> None:
-    finish = SqliteStore.finish_steps
+    finish = SqliteStore.finish_many
 
-    def hasty(self: SqliteStore, steps: Sequence[StepRow], end: RunEnd | None) -> Awaitable[None]:
-        written = finish(self, steps, end)
-        return written if end is not None else asyncio.sleep(0)
+    def hasty(
+        self: SqliteStore,
+        steps: Sequence[StepRow],
+        ends: Sequence[RunEnd],
+        outgoing: Sequence[OutgoingRow] = (),
+    ) -> Awaitable[None]:
+        written = finish(self, steps, ends, outgoing)
+        return written if ends else asyncio.sleep(0)
 
-    patch.setattr(SqliteStore, "finish_steps", hasty)
+    patch.setattr(SqliteStore, "finish_many", hasty)
 
 
 def keys_are_not_kept_in_order(patch: pytest.MonkeyPatch) -> None:
@@ -77,13 +84,11 @@ def keys_are_not_kept_in_order(patch: pytest.MonkeyPatch) -> None:
 
 
 def an_attempt_gets_a_key_of_its_own(patch: pytest.MonkeyPatch) -> None:
-    context_for = ActiveRun._context_for
-
-    def fickle(self: ActiveRun, step: Step, attempt: int) -> Context:
-        context = context_for(self, step, attempt)
+    def fickle(graph: Graph, step: Step, run_id: str, attempt: int) -> Context:
+        context = context_for(graph, step, run_id, attempt)
         return replace(context, idempotency_key=f"{context.idempotency_key}/{attempt}")
 
-    patch.setattr(ActiveRun, "_context_for", fickle)
+    patch.setattr(runner, "context_for", fickle)
 
 
 def a_failed_attempt_is_not_recorded(patch: pytest.MonkeyPatch) -> None:
