@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     Matched = tuple[Event[Any], bytes, list[tuple[Listener, Decision]]]
 
 
-# So long a source that brings many events at once waits for places, where runs end quickly enough to make them.
+# So long a source that brings many events at once waits for a run to end, and so long for all places that it wants.
 PATIENCE_SECONDS = 0.02
+LONGEST_WAIT_SECONDS = 0.5
 
 
 class Placed:
@@ -137,18 +138,24 @@ class Acceptance:
             self._give_back(taken)
 
     async def _let_runs_end(self, listeners: Sequence[Listener], count: int) -> None:
-        """Wait a moment for places: a run that starts with its event costs half of one that waits as a row."""
+        """Wait while places come free: a run that starts with its event costs half of one that waits as a row."""
         lanes = [self._scheduler.lanes[listener.graph.name] for listener in listeners]
         loop = asyncio.get_running_loop()
-        until = loop.time() + PATIENCE_SECONDS
-        while not self._scheduler.has_places(lanes, count) and loop.time() < until:
+        now = loop.time()
+        give_up_at, patient_until = now + LONGEST_WAIT_SECONDS, now + PATIENCE_SECONDS
+        left = _in_hand(lanes)
+        while not self._scheduler.has_places(lanes, count) and now < patient_until:
             room = loop.create_future()
             self._patient.append(room)
-            late = loop.call_at(until, _settle, room)
+            late = loop.call_at(patient_until, _settle, room)
             try:
                 await room
             finally:
                 late.cancel()
+            now = loop.time()
+            if _in_hand(lanes) < left:
+                left = _in_hand(lanes)
+                patient_until = min(now + PATIENCE_SECONDS, give_up_at)
 
     def made_room(self) -> None:
         """Look again whether what waits for places can have them now."""
@@ -355,6 +362,10 @@ class Acceptance:
                         detail=letter.detail,
                     )
                 )
+
+
+def _in_hand(lanes: Sequence[Lane]) -> int:
+    return sum(lane.running + lane.pending for lane in lanes)
 
 
 def _settle(future: asyncio.Future[None]) -> None:
