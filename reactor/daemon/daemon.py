@@ -328,6 +328,7 @@ class Daemon:
             lag_records=lag_records,
             lag_seconds=lag_seconds,
             outbox_pending=engine.outbox.waiting(),
+            paused_partitions=supervisor.paused_partitions(),
         )
 
     def _write_address_file(self, hooks: Any, admin: Any) -> None:

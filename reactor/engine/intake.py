@@ -68,6 +68,7 @@ class SensorIntake:
         self.trouble: str | None = STARTING
         self.lag_records: int | None = None
         self.lag_seconds: float | None = None
+        self.paused_partitions: int | None = None
         self._engine = engine
         self._routes = routes
         self._changed = changed
@@ -170,6 +171,9 @@ class SensorIntake:
     def lag(self, *, records: int | None = None, seconds: float | None = None) -> None:
         self.lag_records = records
         self.lag_seconds = seconds
+
+    def paused(self, partitions: int) -> None:
+        self.paused_partitions = partitions
 
     def incident(self, reason: str) -> None:
         self._engine.telemetry.emit(SensorIncident(sensor=self.sensor, reason=reason))

@@ -56,6 +56,14 @@ class Supervisor:
             {name: one.lag_seconds for name, one in intakes if one.lag_seconds is not None},
         )
 
+    def paused_partitions(self) -> dict[str, int]:
+        """Return how many partitions are held back for want of credit, of those sensors that say so."""
+        return {
+            name: intake.paused_partitions
+            for name, (_, intake, _) in self._running.items()
+            if intake.paused_partitions is not None
+        }
+
     async def next_change(self) -> None:
         """Return when a sensor has said something about itself."""
         self._changed.clear()

@@ -137,6 +137,10 @@ class Intake(Protocol):
         """Say how far the sensor is behind its source, in records, in time or in both. May be repeated."""
         ...
 
+    def paused(self, partitions: int) -> None:
+        """Say how many partitions of the source are held back now for want of credit. May be repeated."""
+        ...
+
     def incident(self, reason: str) -> None:
         """Count something that an operator should see the rate of. `reason` is a short constant."""
         ...

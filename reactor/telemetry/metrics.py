@@ -44,6 +44,7 @@ class Readings:
     lag_records: Mapping[str, float] = field(default_factory=dict)
     lag_seconds: Mapping[str, float] = field(default_factory=dict)
     outbox_pending: Mapping[str, int] = field(default_factory=dict)
+    paused_partitions: Mapping[str, int] = field(default_factory=dict)
 
 
 class Metrics:
@@ -275,6 +276,14 @@ class _EngineGauges(Collector):
             now.lag_seconds,
             limit=20,
             merge=max,
+        )
+        yield mirrored_gauge(
+            "reactor_sensor_paused_partitions",
+            "Partitions that are not read now for want of credit, of sensors that have partitions.",
+            "sensor",
+            now.paused_partitions,
+            limit=20,
+            merge=sum,
         )
 
 

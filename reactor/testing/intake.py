@@ -75,6 +75,7 @@ class RecordingIntake:
         self.incidents: list[str] = []
         self.lag_records: int | None = None
         self.lag_seconds: float | None = None
+        self.paused_partitions: int | None = None
         self._seen: set[tuple[str, str]] = set()
         self._changed = asyncio.Condition()
         self._credit = asyncio.Event()
@@ -185,6 +186,10 @@ class RecordingIntake:
         self.lag_records = records
         self.lag_seconds = seconds
 
+    def paused(self, partitions: int) -> None:
+        self.paused_partitions = partitions
+        self._look_again()
+
     def incident(self, reason: str) -> None:
         self.incidents.append(reason)
 
@@ -219,7 +224,10 @@ class RecordingIntake:
 
     def _become(self, state: str) -> None:
         self.state = state
-        asyncio.get_running_loop().create_task(self._notify(), name="intake state changed")
+        self._look_again()
+
+    def _look_again(self) -> None:
+        asyncio.get_running_loop().create_task(self._notify(), name="intake changed")
 
     async def _notify(self) -> None:
         async with self._changed:

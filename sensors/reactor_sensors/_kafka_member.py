@@ -107,6 +107,7 @@ class Member:
         self._halted.clear()
         self._to_place = set()
         self._assigned_at = self._loop.time()
+        self._tell_paused()
 
     # Where to read.
 
@@ -186,6 +187,7 @@ class Member:
             )
         if not self._is_holding:
             self._client.release(placement.offsets)
+        self._tell_paused()
         self._tell()
 
     def _tell(self) -> None:
@@ -229,6 +231,10 @@ class Member:
                 self._client.hold(self._ready)
             else:
                 self._client.release(self._ready)
+            self._tell_paused()
+
+    def _tell_paused(self) -> None:
+        self._intake.paused(len(self._ready) if self._is_holding else 0)
 
     async def _commit(self) -> None:
         while True:
@@ -351,6 +357,7 @@ class Member:
 
     async def _leave(self) -> None:
         """Commit what is durable, then leave, so that the next owner begins exactly there."""
+        self._intake.paused(0)
         # After a storage error nothing more can be found out; what ended the membership is what counts.
         with contextlib.suppress(TroubleError, ReactorError):
             await self._journal.settle(0.0)

@@ -369,6 +369,29 @@ async def test_without_credit_polling_goes_on_and_nothing_more_is_fetched(
     assert len(cluster.clients) == 1
 
 
+async def test_partitions_held_back_for_credit_are_told_until_there_is_some(
+    cluster: FakeCluster,
+) -> None:
+    cluster.logs[P1] = Log()
+    async with reading() as intake:
+        assert intake.paused_partitions == 0
+        intake.overload(timedelta(seconds=1))
+        cluster.produce(*[b"%d" % number for number in range(20_000)])
+        await intake.wait_until(lambda: intake.paused_partitions == 2)
+        await cluster.client.rebalance(P0)
+        await intake.wait_until(lambda: intake.paused_partitions == 1)
+        intake.relieve()
+        await intake.wait_until(lambda: intake.paused_partitions == 0)
+
+
+async def test_a_sensor_that_ended_holds_no_partition_back(cluster: FakeCluster) -> None:
+    async with reading() as intake:
+        intake.overload(timedelta(seconds=1))
+        cluster.produce(*[b"%d" % number for number in range(20_000)])
+        await intake.wait_until(lambda: intake.paused_partitions == 1)
+    assert intake.paused_partitions == 0
+
+
 async def test_a_revocation_waits_for_what_is_being_written_and_commits_it(
     cluster: FakeCluster,
 ) -> None:

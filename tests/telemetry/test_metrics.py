@@ -23,6 +23,7 @@ FAMILIES = {
     "reactor_sensor_incidents": {"sensor", "reason"},
     "reactor_sensor_lag_records": {"sensor"},
     "reactor_sensor_lag_seconds": {"sensor"},
+    "reactor_sensor_paused_partitions": {"sensor"},
     "reactor_dead_letters": {"sensor", "reason"},
     "reactor_skipped_occurrences": {"sensor", "reason"},
     "reactor_outbox_pending": {"workflow"},
@@ -72,6 +73,7 @@ def filled(names: list[str]) -> Metrics:
         lag_records=numbers,
         lag_seconds=numbers,
         outbox_pending=numbers,
+        paused_partitions=numbers,
     )
     metrics.collect_from(lambda: readings)
     return metrics

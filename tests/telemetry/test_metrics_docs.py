@@ -42,6 +42,7 @@ def overfull() -> Metrics:
         lag_records=numbers,
         lag_seconds=numbers,
         outbox_pending=numbers,
+        paused_partitions=numbers,
     )
     metrics.collect_from(lambda: readings)
     return metrics
