@@ -14,6 +14,20 @@ from typing import TYPE_CHECKING
 
 from reactor.testing.java import JavaProcess, JavaProcessError, find_java
 from reactor.testing.kafka_jars import kafka_jars
+from reactor.testing.kafka_listeners import (
+    CONTROLLER,
+    MUTUAL_TLS,
+    PLAINTEXT,
+    PROTOCOLS,
+    SASL,
+    SASL_TLS,
+    SCRAM_MECHANISMS,
+    TLS,
+    BrokerTls,
+    listener_names,
+    sasl_properties,
+    tls_properties,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,8 +47,6 @@ FIRST_PORT = 20_000
 # Below it no system hands out a port by itself (Linux 32 768, IANA and macOS 49 152).
 END_OF_PORTS = 32_768
 PLAIN_WORD = re.compile(r"[A-Za-z0-9_.-]+")
-SCRAM_MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-512")
-SECURITY = "org.apache.kafka.common.security"
 
 # The serial collector has the fewest threads. What the verifier of classes would find is ruled out by
 # the sums of the jars, and it takes a quarter of the start.
@@ -72,6 +84,13 @@ PROPERTIES: Mapping[str, str] = {
     "log.cleaner.dedupe.buffer.size": "4194304",
 }
 
+_NEEDED = {
+    SASL: ", and `users`",
+    TLS: ", and `tls`",
+    MUTUAL_TLS: ", and `tls`",
+    SASL_TLS: ", and `users` and `tls`",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignBroker:
@@ -91,9 +110,12 @@ class KafkaBroker:
     `await asyncio.to_thread(broker.restart)`. They are not for several threads at once.
 
     `users` (name to password, of letters, digits and `_.-`) adds a second listener that asks for
-    credentials, by PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512 without TLS, and Kafka's own authorizer:
-    what no rule names is allowed; a topic with a rule is open to those that the rule names. Whoever
-    comes through `bootstrap` is a super user.
+    credentials, by PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER (unsecured tokens, of any
+    subject) without TLS, and Kafka's own authorizer: what no rule names is allowed; a topic with a
+    rule is open to those that the rule names. Whoever comes through `bootstrap` is a super user.
+
+    `tls` adds one listener with TLS, one that also asks for a client certificate and, with `users`,
+    one for credentials within TLS.
 
     `properties` add to or replace those of the broker (https://kafka.apache.org/43/configuration/).
     `jars` is a folder with another Kafka. Users and heap take effect when `directory` is new.
@@ -108,6 +130,7 @@ class KafkaBroker:
         *,
         port: int | None = None,
         users: Mapping[str, str] | None = None,
+        tls: BrokerTls | None = None,
         properties: Mapping[str, str] | None = None,
         heap_mb: int = 256,
         jars: Path | None = None,
@@ -121,6 +144,7 @@ class KafkaBroker:
                     f"{word!r} is not for a user of the broker; expected letters, digits and `_.-` "
                     "in names and passwords"
                 )
+        self._tls = tls
         self._given = dict(properties or {})
         self._heap_mb = heap_mb
         self._jars = jars
@@ -144,12 +168,27 @@ class KafkaBroker:
     @property
     def bootstrap(self) -> str:
         """The address for clients without credentials, such as "127.0.0.1:23456"."""
-        return self._address("PLAINTEXT")
+        return self._address(PLAINTEXT)
 
     @property
     def sasl_bootstrap(self) -> str:
         """The address for clients with credentials (SASL_PLAINTEXT). Only with `users`."""
-        return self._address("SASL")
+        return self._address(SASL)
+
+    @property
+    def tls_bootstrap(self) -> str:
+        """The address for clients with TLS (SSL). Only with `tls`."""
+        return self._address(TLS)
+
+    @property
+    def mutual_tls_bootstrap(self) -> str:
+        """The address for clients with TLS and a certificate of their own (SSL). Only with `tls`."""
+        return self._address(MUTUAL_TLS)
+
+    @property
+    def sasl_tls_bootstrap(self) -> str:
+        """The address for clients with TLS and credentials (SASL_SSL). Only with `tls` and `users`."""
+        return self._address(SASL_TLS)
 
     @property
     def log(self) -> str:
@@ -251,21 +290,22 @@ class KafkaBroker:
 
     def _properties(self) -> dict[str, str]:
         listeners = [f"{name}://{HOST}:{port}" for name, port in self._ports.items()]
-        protocols = ["CONTROLLER:PLAINTEXT", "PLAINTEXT:PLAINTEXT", "SASL:SASL_PLAINTEXT"]
+        protocols = [f"{name}:{PROTOCOLS[name]}" for name in self._ports]
         return {
             **PROPERTIES,
             "log.dirs": str(self._data),
-            "controller.quorum.voters": f"1@{self._address('CONTROLLER')}",
+            "controller.quorum.voters": f"1@{self._address(CONTROLLER)}",
             "listeners": ",".join(listeners),
-            "advertised.listeners": ",".join(one for one in listeners if "CONTROLLER" not in one),
+            "advertised.listeners": ",".join(one for one in listeners if CONTROLLER not in one),
             "listener.security.protocol.map": ",".join(protocols),
-            "inter.broker.listener.name": "PLAINTEXT",
-            **(_sasl_properties(self._users) if self._users else {}),
+            "inter.broker.listener.name": PLAINTEXT,
+            **(sasl_properties(self._users, [*self._ports]) if self._users else {}),
+            **(tls_properties(self._tls) if self._tls else {}),
             **self._given,
         }
 
     def _free_ports(self) -> dict[str, int]:
-        names = ["PLAINTEXT", "CONTROLLER", *(["SASL"] if self._users else [])]
+        names = listener_names(has_users=bool(self._users), has_tls=self._tls is not None)
         ports = dict(zip(names, free_ports(len(names)), strict=True))
         if self._wanted_port is not None:
             if not _is_free(self._wanted_port):
@@ -273,14 +313,14 @@ class KafkaBroker:
                     f"port {self._wanted_port} of {HOST} is taken; expected a free one. Stop whoever "
                     "listens there, such as an earlier broker, or name another port"
                 )
-            ports["PLAINTEXT"] = self._wanted_port
+            ports[PLAINTEXT] = self._wanted_port
         return ports
 
     def _address(self, listener: str) -> str:
         if listener not in self._ports:
             raise RuntimeError(
                 f"the broker has no address {listener} yet; expected `start` before"
-                + (", and `users`" if listener == "SASL" else "")
+                + _NEEDED.get(listener, "")
             )
         return f"{HOST}:{self._ports[listener]}"
 
@@ -315,26 +355,6 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def _sasl_properties(users: Mapping[str, str]) -> dict[str, str]:
-    passwords = " ".join(f'user_{user}="{password}"' for user, password in users.items())
-    scram = {
-        f"listener.name.sasl.{mechanism.lower()}.sasl.jaas.config": (
-            f"{SECURITY}.scram.ScramLoginModule required;"
-        )
-        for mechanism in SCRAM_MECHANISMS
-    }
-    return {
-        "sasl.enabled.mechanisms": ",".join(["PLAIN", *SCRAM_MECHANISMS]),
-        "listener.name.sasl.plain.sasl.jaas.config": (
-            f"{SECURITY}.plain.PlainLoginModule required {passwords};"
-        ),
-        **scram,
-        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        "super.users": "User:ANONYMOUS",
-        "allow.everyone.if.no.acl.found": "true",
-    }
 
 
 def _lines(properties: Mapping[str, str]) -> str:

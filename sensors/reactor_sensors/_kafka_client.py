@@ -19,22 +19,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
-from aiokafka.conn import create_conn
 from aiokafka.errors import (
     CommitFailedError,
-    GroupAuthorizationFailedError,
     IllegalStateError,
+    KafkaConnectionError,
     KafkaError,
-    OffsetOutOfRangeError,
-    SaslAuthenticationFailed,
-    TopicAuthorizationFailedError,
-    UnsupportedCodecError,
-    UnsupportedSaslMechanismError,
 )
 from aiokafka.structs import OffsetAndMetadata
 
 from reactor_sensors._kafka_positions import Bounds, Catalog, Partition
+from reactor_sensors._kafka_probe import try_to_connect
 from reactor_sensors._kafka_topics import DescribeTopics, read_catalog
+from reactor_sensors._kafka_trouble import spell_refusal, spell_trouble
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -167,7 +163,8 @@ class GroupClient:
         client = self._consumer._client  # the public surface has no topic ids
         node = client.get_random_node()
         if node is None:
-            raise TroubleError("no broker of the cluster is known")
+            # Also where a token was refused: aiokafka takes the refusal for an answer that names no brokers.
+            raise TroubleError(await self._why_not(KafkaConnectionError("no broker is known")))
         try:
             return read_catalog(await client.send(node, DescribeTopics(names)))
         except (KafkaError, OSError, TimeoutError) as error:
@@ -262,15 +259,11 @@ class GroupClient:
             "request_timeout_ms": PROBE_TIMEOUT_MS,
             "client_id": self._options.client_id,
         }
+        protocol = str(self._security.get("security_protocol", "PLAINTEXT"))
         reasons: list[str] = []
         for host, port, _ in self._consumer._client.hosts:
-            try:
-                connection = await create_conn(host, port, **options)
-            except (KafkaError, OSError, TimeoutError) as refusal:
-                reasons.append(f"{host}:{port}: {spell_trouble(refusal)}")
-            else:
-                connection.close()
-                reasons.append(f"{host}:{port}: {spell_trouble(error)}")
+            refusal = await try_to_connect(host, port, options)
+            reasons.append(f"{host}:{port}: {spell_refusal(refusal or error, protocol)}")
         return "no broker can be reached; " + "; ".join(reasons)
 
 
@@ -282,24 +275,3 @@ def _pair(partition: Partition) -> Any:
     from aiokafka import TopicPartition
 
     return TopicPartition(partition.topic, partition.number)
-
-
-def spell_trouble(error: BaseException) -> str:
-    """Return what is wrong and, where that is known, who must act."""
-    if isinstance(error, SaslAuthenticationFailed):
-        return f"wrong credentials, the broker refused them ({error}); check username and password"
-    if isinstance(error, UnsupportedSaslMechanismError):
-        return f"the broker does not take this sasl= mechanism ({error})"
-    if isinstance(error, TopicAuthorizationFailedError):
-        return f"no right to read topic {error}; grant READ on it to this user"
-    if isinstance(error, GroupAuthorizationFailedError):
-        return f"no right to be in group {error}; grant READ on it to this user"
-    if isinstance(error, OffsetOutOfRangeError):
-        return f"an offset is out of range: {error}"
-    if isinstance(error, UnsupportedCodecError):
-        return f"records are compressed by a codec that is not installed ({error}); install cramjam"
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, ConnectionRefusedError):
-        return "connection refused; is the broker running there?"
-    return str(error) or type(error).__name__

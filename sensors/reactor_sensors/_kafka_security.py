@@ -78,7 +78,10 @@ class Security(BaseModel):
             options["sasl_plain_username"] = self.username
             options["sasl_plain_password"] = intake.secret(self.password).decode()
         if self.token is not None:
-            options["sasl_oauth_token_provider"] = _provider(self.token)
+            # Not at the head: the options are looked at without the client library.
+            from reactor_sensors._kafka_token import TokenProvider
+
+            options["sasl_oauth_token_provider"] = TokenProvider(self.token)
         return options
 
     def _context(self, intake: Intake) -> ssl.SSLContext:
@@ -99,13 +102,3 @@ class Security(BaseModel):
             files = ", ".join(filter(None, (self.tls_ca, self.tls_cert, self.tls_key)))
             raise SettingsError(f"TLS files {files} cannot be used: {error}") from None
         return context
-
-
-def _provider(token: Token) -> Any:
-    from aiokafka.abc import AbstractTokenProvider
-
-    class Provider(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka is untyped
-        async def token(self) -> str:
-            return await token()
-
-    return Provider()

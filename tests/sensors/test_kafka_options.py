@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -179,6 +180,20 @@ async def test_a_token_comes_from_the_function_given() -> None:
     options = Security(tls=True, sasl="OAUTHBEARER", token=token).client_options(RecordingIntake())
     assert options["security_protocol"] == "SASL_SSL"
     assert await options["sasl_oauth_token_provider"].token() == "t"
+
+
+@pytest.mark.parametrize(
+    ("returned", "what"),
+    [("a token\n", "no bearer token"), ("", "no bearer token"), (b"token", "no text")],
+)
+async def test_what_is_no_token_is_refused_without_being_shown(returned: Any, what: str) -> None:
+    async def token() -> Any:
+        return returned
+
+    options = Security(tls=True, sasl="OAUTHBEARER", token=token).client_options(RecordingIntake())
+    with pytest.raises(KafkaConnectionError, match=what) as caught:
+        await options["sasl_oauth_token_provider"].token()
+    assert not returned or str(returned) not in str(caught.value)
 
 
 async def test_a_missing_certificate_is_a_setting_to_correct(tmp_path: Path) -> None:
