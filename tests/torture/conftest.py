@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from reactor.testing.java import UnavailableError
 from tests.torture.campaign import Task
 from tests.torture.evidence import Evidence, load_evidence
+from tests.torture.kafka_round import KafkaRound
 from tests.torture.round import Report, Round
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 # Another seed each time finds more; the one of a failure repeats it.
 SEED_VARIABLE = "TORTURE_SEED"
 KILLS = 12
+# As many as G14 promises; each kind of disturbance comes at least once.
+DISTURBED = 10
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -61,3 +65,20 @@ def killed(play_round: PlayRound) -> tuple[Path, Report, str]:
 def killed_evidence(killed: tuple[Path, Report, str]) -> Evidence:
     """The evidence of that round, read anew."""
     return load_evidence(killed[0])
+
+
+@pytest.fixture(scope="session")
+def disturbed(
+    torture_seed: int, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Report, str]:
+    """A round of Kafka members that were disturbed 10 times: its folder, its report, and how to repeat it."""
+    task = Task(ending="kafka", seed=torture_seed, lives=DISTURBED)
+    again = f"kafka round with the seed {torture_seed}; again: {task.command}"
+    print(again)
+    folder = tmp_path_factory.mktemp("torture") / task.name
+    try:
+        return folder, KafkaRound(folder, seed=task.seed, lives=task.lives).run(), again
+    except UnavailableError as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"no Kafka broker: {error}", pytrace=False)
+        pytest.skip(f"no Kafka broker: {error}")
