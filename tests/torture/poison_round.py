@@ -1,0 +1,223 @@
+"""One round of G16 for Kafka: a topic of which one record in a hundred is garbage, beside one that is clean.
+
+What is judged: each garbage record is a dead letter with exactly its bytes, each good one a run that succeeded, in the
+order of its key; redriven dead letters too; and, in the long form, how much slower the garbage made it.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from reactor.testing.kafka_broker import KafkaBroker
+from reactor.testing.process import DaemonProcess
+from tests.torture.deaths import reading
+from tests.torture.report import Report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VICTIM = Path(__file__).with_name("poison_victim.py")
+PARTITIONS = 4
+# Prime to what follows, so that garbage is of all keys; and after the last of it comes a good one of each.
+CUSTOMERS = 7
+# One record in so many is garbage: not JSON, or JSON that breaks its model in turn.
+ONE_IN = 100
+PATIENCE_SECONDS = 60.0
+RECORDS, PAIRS = 20_000, 5
+LEAST_SHARE_PERCENT = 90
+CLEAN, DIRTY = "clean", "dirty"
+
+
+class PoisonRound:
+    """Use once: `PoisonRound(folder).run()`. The folder must not exist. `pairs` is how often both topics are timed.
+
+    Raises UnavailableError where no broker can be had, AssertionError when it cannot go on.
+    """
+
+    def __init__(self, folder: Path, *, records: int = RECORDS, pairs: int = PAIRS) -> None:
+        assert records % ONE_IN == 0, f"expected a multiple of {ONE_IN} records, not {records}"
+        folder.mkdir(parents=True)
+        self._folder, self._records, self._pairs = folder, records, pairs
+        self._findings: list[str] = []
+        shutil.copy(VICTIM, folder / "project.py")
+
+    def run(self, progress: Callable[[int, object], None] = lambda number, plan: None) -> Report:
+        """Return the findings; `progress` is told once."""
+        progress(0, None)
+        figures = {"records": self._records, "of them garbage": self._records // ONE_IN}
+        with ExitStack() as stack:
+            broker = stack.enter_context(KafkaBroker(self._folder / "kafka"))
+            self._servers = broker.bootstrap
+            self._fill(DIRTY, one_in=ONE_IN)
+            state = self._read(DIRTY, "judged")
+            self._judge(state)
+            figures["redriven"] = self._redrive(state)
+            if self._pairs:
+                self._fill(CLEAN, one_in=0)
+                figures |= self._compare()
+        return Report(findings=self._findings, figures=figures)
+
+    # What is sent.
+
+    def _value(self, number: int, one_in: int) -> bytes:
+        customer = f"c{number % CUSTOMERS}"
+        if one_in and number % one_in == one_in // 2:
+            # An odd one may be read by a better model, an even one never.
+            is_json = number // one_in % 2 == 1
+            return json.dumps({"n": str(number)}).encode() if is_json else b"\xff{%d" % number
+        return json.dumps({"n": number, "customer": customer, "pad": "x" * 150}).encode()
+
+    def _fill(self, topic: str, *, one_in: int) -> None:
+        admin = AdminClient({"bootstrap.servers": self._servers, "log_level": 2})
+        admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(PATIENCE_SECONDS)
+        # In order, whatever is sent twice.
+        options = {"bootstrap.servers": self._servers, "enable.idempotence": True, "log_level": 2}
+        producer = Producer({**options, "linger.ms": 20})
+        for number in range(self._records):
+            producer.produce(
+                topic,
+                self._value(number, one_in),
+                key=b"k%d" % (number % CUSTOMERS),
+                headers=[("n", b"%d" % number)],
+            )
+            producer.poll(0)
+        left = producer.flush(PATIENCE_SECONDS)
+        assert left == 0, f"{left} records could not be sent"
+
+    # What comes of it.
+
+    def _daemon(self, topic: str, group: str, **environment: str) -> DaemonProcess:
+        return DaemonProcess(
+            self._folder / "project.py",
+            state=self._folder / group,
+            environment={
+                "TORTURE_SERVERS": self._servers,
+                "TORTURE_TOPIC": topic,
+                "TORTURE_GROUP": group,
+                **environment,
+            },
+            directory=self._folder,
+        )
+
+    def _read(self, topic: str, group: str, **environment: str) -> Path:
+        """Let a new daemon read a topic to its end; return its state."""
+        # It tells after as many as are good of so many, and so after the last one.
+        good = ONE_IN - 1 if topic == DIRTY else ONE_IN
+        daemon = self._daemon(topic, group, TORTURE_TOLD_EACH=str(good), **environment)
+        with daemon:
+            for _ in range(self._records // ONE_IN):
+                daemon.wait_until_told("more")
+            code = daemon.stop()
+        self._expect(code == 0, f"exit code {code}")
+        return daemon.state
+
+    def _judge(self, state: Path) -> None:
+        garbage = {
+            number: self._value(number, ONE_IN)
+            for number in range(self._records)
+            if number % ONE_IN == ONE_IN // 2
+        }
+        with reading(state) as database:
+            letters = [
+                json.loads(raw) for (raw,) in database.execute("SELECT raw FROM dead_letter")
+            ]
+            runs = database.execute(
+                "SELECT count(*), count(DISTINCT event) FROM run WHERE outcome = 'succeeded'"
+            ).fetchone()
+        parked = {
+            int(base64.b64decode(dict(letter["headers"])["n"])): base64.b64decode(letter["value"])
+            for letter in letters
+        }
+        self._expect(len(letters) == len(garbage), f"{len(letters)} dead letters")
+        self._expect(parked == garbage, "a dead letter does not hold the bytes that were sent")
+        good = self._records - len(garbage)
+        self._expect(runs == (good, good), f"{runs} runs of {good} good records succeeded")
+        self._check_order(state, self._records - len(garbage))
+
+    def _redrive(self, state: Path) -> int:
+        """Let a daemon with a better model redrive all dead letters; return how many became events."""
+        revived = self._records // ONE_IN // 2
+        with self._daemon(DIRTY, state.name, TORTURE_LENIENT="1", TORTURE_TOLD_EACH="1") as daemon:
+            asked = self._reactor("redrive", "--all", state=state)
+            for _ in range(revived):
+                daemon.wait_until_told("more")
+            daemon.stop()
+        good = self._records - self._records // ONE_IN
+        self._check_order(state, good + revived)
+        audit = self._reactor("audit", state=state)
+        self._expect(audit.returncode == 0, f"reactor audit: {audit.stdout}{audit.stderr}")
+        with reading(state) as database:
+            (left,) = database.execute(
+                "SELECT count(*) FROM dead_letter WHERE redriven_at IS NULL"
+            ).fetchone()
+        self._expect(left == revived, f"{left} dead letters are left: {asked.stdout}")
+        return revived
+
+    def _check_order(self, state: Path, runs: int) -> None:
+        """Runs of a key began one after the other, in the order of their records; those redriven apart."""
+        with reading(state) as database:
+            rows = database.execute(
+                "SELECT run.key, event.id, run.started_at, run.finished_at, "
+                "typeof(json_extract(event.data, '$.value.n')) FROM run "
+                "JOIN event ON event.seq = run.event WHERE run.outcome = 'succeeded' "
+                "ORDER BY 1, 5, 3, run.id"
+            ).fetchall()
+        self._expect(len(rows) == runs, f"{len(rows)} runs succeeded, of {runs}")
+        for (key, _), group in itertools.groupby(rows, key=lambda row: (row[0], row[4])):
+            for earlier, later in itertools.pairwise(group):
+                in_order = _offset(earlier[1]) < _offset(later[1]) and earlier[3] <= later[2]
+                self._expect(in_order, f"of key {key}, {later[1]} came before {earlier[1]} ended")
+
+    # How long it takes.
+
+    def _compare(self) -> dict[str, int]:
+        """Time both topics in turn; return records a second, and the share that garbage leaves in per cent."""
+        rates: dict[str, list[float]] = {CLEAN: [], DIRTY: []}
+        for pair in range(self._pairs):
+            # Each side is first in turn, so that a machine that grows slower favours none.
+            for topic in (CLEAN, DIRTY) if pair % 2 else (DIRTY, CLEAN):
+                state = self._read(topic, f"{topic}{pair}", TORTURE_KEYLESS="1")
+                rates[topic].append(self._rate(state))
+                shutil.rmtree(state)
+        shares = [dirty / clean for dirty, clean in zip(rates[DIRTY], rates[CLEAN], strict=True)]
+        share = round(100 * statistics.median(shares))
+        self._expect(share >= LEAST_SHARE_PERCENT, f"garbage leaves {share} % of the throughput")
+        medians = {f"{topic}/s": round(statistics.median(found)) for topic, found in rates.items()}
+        return {**medians, "share of clean in per cent": share}
+
+    def _rate(self, state: Path) -> float:
+        with reading(state) as database:
+            first, last = database.execute(
+                "SELECT (SELECT min(accepted_at) FROM event), (SELECT max(finished_at) FROM run)"
+            ).fetchone()
+        return float(self._records / ((last - first) / 1e6))
+
+    def _reactor(self, *arguments: str, state: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "reactor", *arguments, "--state", str(state)],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+            cwd=self._folder,
+        )
+
+    def _expect(self, is_so: bool, otherwise: str) -> None:
+        if not is_so:
+            self._findings.append(f"G16: {otherwise}")
+
+
+def _offset(identity: str) -> int:
+    return int(identity.rpartition("/")[2])
