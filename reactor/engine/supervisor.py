@@ -121,6 +121,12 @@ class Supervisor:
                 await sensor.run(intake)
             except StoreStoppedError:
                 return
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                # Nobody asked for it: a library awaited something of its own that it had cancelled.
+                reason = "a cancellation that nobody asked for came out of the sensor"
             except Exception as error:  # noqa: BLE001  # the supervisor is one of three places that catch all
                 reason = spell_error(error)
             else:
