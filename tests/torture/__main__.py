@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, get_args
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tests.torture import disk_rounds
+from tests.torture import disk_rounds, kafka_rounds
 from tests.torture.campaign import Campaign, Kind, Task
 from tests.torture.checker import check
 from tests.torture.edges import campaign as edges
 from tests.torture.evidence import load_evidence
+from tests.torture.kafka_check import DISTURBANCES, check_kafka, load_kafka_evidence
 from tests.torture.round import Report, Round
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ CUTS = 100_000
 PASSES = 1
 FILLS = 100
 MINUTES = 60
+DISTURBED = 200
+TOPICS = 1
 # What a round may list; the rest is told by `check`.
 MOST_SHOWN = 20
 
@@ -39,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     console = Console(soft_wrap=True, highlight=False)
     if options.command == "check":
-        return _show(console, check(load_evidence(options.folder)))
+        return _show(console, _judge(options.folder))
     if options.command == "edges":
         return edges.run(console, options.folder / "edges", options.seed, names=options.cases)
     if options.command == "edge":
@@ -57,6 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "ail": options.passes,
         "fill": options.fills,
         "flood": options.minutes,
+        "kafka": options.disturbances,
+        "slow": options.topics,
+        "poison": options.topics,
     }
     return run(console, options.folder, options.seed, sizes)
 
@@ -89,6 +95,12 @@ def run(console: Console, folder: Path, seed: int | None, sizes: Mapping[Kind, i
     return 0
 
 
+def _judge(folder: Path) -> list[str]:
+    if (folder / DISTURBANCES).exists():
+        return check_kafka(load_kafka_evidence(folder))
+    return check(load_evidence(folder))
+
+
 def _play(folder: Path, task: Task, advance: Callable[[], object]) -> Report:
     """Play a round in `folder`, which is made anew."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -100,6 +112,8 @@ def _play(folder: Path, task: Task, advance: Callable[[], object]) -> Report:
                 advance()
 
             return played.run(begin)
+        if task.ending == "kafka" or task.ending == "slow" or task.ending == "poison":
+            return kafka_rounds.play(folder, task.ending, task.seed, task.lives, advance)
         return disk_rounds.play(folder, task.ending, task.seed, task.lives, advance)
     except AssertionError as error:
         return Report(findings=[f"the round could not go on: {error}"], figures={})
@@ -132,6 +146,12 @@ def _parser() -> argparse.ArgumentParser:
     long.add_argument("--passes", type=int, default=PASSES, help="times that every call fails")
     long.add_argument("--fills", type=int, default=FILLS, help="daemons on a full disk")
     long.add_argument("--minutes", type=int, default=MINUTES, help="of a writer at full rate")
+    long.add_argument(
+        "--disturbances", type=int, default=DISTURBED, help="of the members of a Kafka group"
+    )
+    long.add_argument(
+        "--topics", type=int, default=TOPICS, help="behind slow steps, and topics with garbage"
+    )
     long.add_argument("--seed", type=int, help="begin anew with this seed")
     once = commands.add_parser("round", help="one round, to repeat a finding")
     once.add_argument("--seed", type=int, required=True)

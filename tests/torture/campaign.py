@@ -14,12 +14,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-# kill, terminate: how the lives of a daemon end (round.py). The others: what its disk does (disk_rounds.py).
-Kind = Literal["kill", "terminate", "cut", "fail", "ail", "fill", "flood"]
+# kill, terminate: how the lives of a daemon end (round.py). The others: what its disk does (disk_rounds.py), or
+# what befalls its Kafka topics (kafka_rounds.py).
+Kind = Literal[
+    "kill", "terminate", "cut", "fail", "ail", "fill", "flood", "kafka", "slow", "poison"
+]
 
 LIVES_IN_ROUND = 25
 # What an interruption costs at most, where that is not a round of lives.
-IN_ROUND: Mapping[Kind, int] = {"cut": 2000, "fail": 1, "ail": 1, "fill": 10, "flood": 60}
+IN_ROUND: Mapping[Kind, int] = {
+    "cut": 2000,
+    "fail": 1,
+    "ail": 1,
+    "fill": 10,
+    "flood": 60,
+    "slow": 1,
+    "poison": 1,
+}
 STATE_FILE = "campaign.json"
 
 

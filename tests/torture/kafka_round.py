@@ -133,6 +133,8 @@ class KafkaRound:
     """
 
     def __init__(self, folder: Path, *, seed: int, lives: int) -> None:
+        # Daemons run in another folder than this process does.
+        folder = folder.absolute()
         folder.mkdir(parents=True)
         self._folder = folder
         self._plan = disturbances(f"{seed} kafka", lives)
@@ -144,7 +146,7 @@ class KafkaRound:
         self._bell = Bell()
 
     def run(
-        self, progress: Callable[[int, Disturbance], None] = lambda number, plan: None
+        self, progress: Callable[[int, Disturbance], object] = lambda number, plan: None
     ) -> Report:
         """Return the findings; `progress` is told before each disturbance. Raises AssertionError if it cannot go on."""
         with ExitStack() as stack:

@@ -15,7 +15,6 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -23,10 +22,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from reactor.testing.kafka_broker import KafkaBroker
 from reactor.testing.process import DaemonProcess
 from tests.torture.deaths import reading
-from tests.torture.report import Report
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.torture.round import Report
 
 VICTIM = Path(__file__).with_name("poison_victim.py")
 PARTITIONS = 4
@@ -48,14 +44,15 @@ class PoisonRound:
 
     def __init__(self, folder: Path, *, records: int = RECORDS, pairs: int = PAIRS) -> None:
         assert records % ONE_IN == 0, f"expected a multiple of {ONE_IN} records, not {records}"
+        # Daemons run in another folder than this process does.
+        folder = folder.absolute()
         folder.mkdir(parents=True)
         self._folder, self._records, self._pairs = folder, records, pairs
         self._findings: list[str] = []
         shutil.copy(VICTIM, folder / "project.py")
 
-    def run(self, progress: Callable[[int, object], None] = lambda number, plan: None) -> Report:
-        """Return the findings; `progress` is told once."""
-        progress(0, None)
+    def run(self) -> Report:
+        """Return the findings."""
         figures = {"records": self._records, "of them garbage": self._records // ONE_IN}
         with ExitStack() as stack:
             broker = stack.enter_context(KafkaBroker(self._folder / "kafka"))

@@ -14,7 +14,6 @@ import sys
 import threading
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -23,9 +22,6 @@ from reactor.testing.kafka_broker import KafkaBroker
 from reactor.testing.process import DaemonProcess
 from tests.torture.deaths import reading
 from tests.torture.round import Report
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 VICTIM = Path(__file__).with_name("slow_victim.py")
 TOPIC = "records"
@@ -54,15 +50,16 @@ class SlowRound:
         records: int = MANY_RECORDS,
         hold_seconds: float = LONG_HOLD_SECONDS,
     ) -> None:
+        # Daemons run in another folder than this process does.
+        folder = folder.absolute()
         folder.mkdir(parents=True)
         self._folder, self._records, self._hold_seconds = folder, records, hold_seconds
         self._findings: list[str] = []
         self._most_pending = self._most_paused = 0
         shutil.copy(VICTIM, folder / "project.py")
 
-    def run(self, progress: Callable[[int, object], None] = lambda number, plan: None) -> Report:
-        """Return the findings; `progress` is told once."""
-        progress(0, None)
+    def run(self) -> Report:
+        """Return the findings."""
         with ExitStack() as stack:
             broker = stack.enter_context(KafkaBroker(self._folder / "kafka"))
             _fill(broker.bootstrap, self._records)
