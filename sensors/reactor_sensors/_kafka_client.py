@@ -26,6 +26,7 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
+from reactor_sensors._kafka_headers import read_leniently
 from reactor_sensors._kafka_positions import Bounds, Catalog, Partition
 from reactor_sensors._kafka_probe import try_to_connect
 from reactor_sensors._kafka_topics import DescribeTopics, read_catalog
@@ -115,6 +116,7 @@ class GroupClient:
     """A consumer of aiokafka behind `Client`."""
 
     def __init__(self, options: GroupOptions, security: Mapping[str, Any]) -> None:
+        read_leniently()
         self._options = options
         self._security = dict(security)
         rebalance_ms = max(_ms(options.session_timeout), SHORTEST_REBALANCE_MS)

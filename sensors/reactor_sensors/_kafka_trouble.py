@@ -33,9 +33,9 @@ def spell_trouble(error: BaseException) -> str:
     if isinstance(error, UnsupportedSaslMechanismError):
         return f"the broker does not take this sasl= mechanism ({error})"
     if isinstance(error, TopicAuthorizationFailedError):
-        return f"no right to read topic {error}; grant READ on it to this user"
+        return f"no right to read topic {_named(error)}; grant READ on it to this user"
     if isinstance(error, GroupAuthorizationFailedError):
-        return f"no right to be in group {error}; grant READ on it to this user"
+        return f"no right to be in group {_named(error)}; grant READ on it to this user"
     if isinstance(error, OffsetOutOfRangeError):
         return f"an offset is out of range: {error}"
     if isinstance(error, UnsupportedCodecError):
@@ -50,6 +50,10 @@ def spell_trouble(error: BaseException) -> str:
             "authority that signed it, and bootstrap_servers a host that it was made for"
         )
     return str(error) or type(error).__name__
+
+
+def _named(error: BaseException) -> object:
+    return error.args[0] if error.args else error
 
 
 def spell_refusal(error: BaseException, protocol: str) -> str:
