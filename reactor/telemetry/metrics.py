@@ -161,7 +161,7 @@ class Metrics:
                 "reactor_steps",
                 "Finished steps; attempts that are followed by another are not counted.",
                 ("workflow", "step", "outcome"),
-                limit=300,
+                limit=280,
                 closed={"outcome": OUTCOMES},
             )
         )
