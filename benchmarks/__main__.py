@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.profile:
         PROFILES[options.profile](scale)
         return 0
-    names = [name for name in BENCHMARKS if not options.only or name in options.only]
+    names = _chosen(options.only, everything=options.all)
     progress = Console(stderr=True)
     if machine.disk_is_memory():
         progress.print(
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "nothing of a disk. Set TMPDIR to a directory on one.",
             style="red",
         )
-    found, troubles = _measure(names, scale, options.rounds, progress)
+    found, troubles = _measure(names, scale, options.rounds, progress, peers=not options.no_peers)
     _show(found)
     for name, trouble in troubles.items():
         progress.print(f"{name}: {trouble}", style="red")
@@ -77,11 +77,26 @@ def _parser() -> argparse.ArgumentParser:
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="smaller sizes: to look, not to publish")
     size.add_argument("--tiny", action="store_true", help="only to see that everything works")
+    parser.add_argument(
+        "--all", action="store_true", help="also what takes long: a journal of ten million events"
+    )
+    parser.add_argument(
+        "--no-peers", action="store_true", help="leave out the programs of others (no network)"
+    )
     parser.add_argument("--write", action="store_true", help="write benchmarks/RESULTS.md")
     parser.add_argument(
         "--profile", choices=[*PROFILES], help="show where the time goes instead of measuring"
     )
     return parser
+
+
+def _chosen(only: Sequence[str] | None, *, everything: bool) -> list[str]:
+    """Return the names of what is measured, in the order of the catalogue."""
+    return [
+        name
+        for name, benchmark in BENCHMARKS.items()
+        if (name in only if only else everything or not benchmark.takes_long)
+    ]
 
 
 def _positive(text: str) -> int:
@@ -92,7 +107,7 @@ def _positive(text: str) -> int:
 
 
 def _measure(
-    names: Sequence[str], scale: Scale, rounds: int, progress: Console
+    names: Sequence[str], scale: Scale, rounds: int, progress: Console, *, peers: bool
 ) -> tuple[dict[str, list[Summary]], dict[str, MeasurementError]]:
     """Return the figures by benchmark, and what went wrong. Rounds go over all benchmarks in turn.
 
@@ -106,7 +121,7 @@ def _measure(
                 continue
             with progress.status(f"round {number} of {rounds}: {name}"):
                 try:
-                    results[name].append(BENCHMARKS[name].measure(scale))
+                    results[name].append(BENCHMARKS[name].measure(scale, peers))
                 except MeasurementError as error:
                     troubles[name] = error
     return {name: summarise(some) for name, some in results.items() if some}, troubles
@@ -119,6 +134,8 @@ def _show(found: Mapping[str, Sequence[Summary]]) -> None:
         console = Console(width=NARROWEST)
     for name, summaries in found.items():
         console.print(report.table(name, summaries))
+        for note in report.notes(summaries):
+            console.print(note, style="red")
 
 
 def _write(found: Mapping[str, Sequence[Summary]], given: Sequence[str], rounds: int) -> None:

@@ -82,6 +82,12 @@ def listening(path: Path) -> Iterator[socket.socket]:
         yield receiver
 
 
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on now, for a program that cannot be handed a socket."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
 def needs_linux(what: str) -> None:
     """Raise MeasurementError elsewhere."""
     if sys.platform != "linux":

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 import uvloop
 
-from benchmarks.bare_loop import GroupCommit
+from benchmarks.group_commit import GroupCommit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping

@@ -15,11 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
-    """`measure` is one round: it measures all sides, one after the other, and takes nothing from earlier rounds."""
+    """`measure` is one round: it measures all sides, one after the other, and takes nothing from earlier rounds.
+
+    Its second argument tells whether programs of others are among the sides. One that `takes_long` is measured
+    only when it is asked for.
+    """
 
     name: str
     title: str
-    measure: Callable[[Scale], Result]
+    measure: Callable[[Scale, bool], Result]
+    takes_long: bool = False
 
 
 BENCHMARKS = {
@@ -28,37 +33,37 @@ BENCHMARKS = {
         Benchmark(
             name="runs",
             title="Durable runs of 3 steps, 256 in flight, 200 bytes of data (engine in process)",
-            measure=lambda scale: runs.measure_many(runs.MANY[scale]),
+            measure=lambda scale, peers: runs.measure_many(runs.MANY[scale], peers=peers),
         ),
         Benchmark(
             name="alone",
             title="One run of 3 steps alone, accept to last step durable (engine in process)",
-            measure=lambda scale: runs.measure_alone(runs.ALONE[scale]),
+            measure=lambda scale, peers: runs.measure_alone(runs.ALONE[scale], peers=peers),
         ),
         Benchmark(
             name="files",
             title="File renamed to first line of a step (real daemon)",
-            measure=lambda scale: files.measure(files.SIZES[scale]),
+            measure=lambda scale, peers: files.measure(files.SIZES[scale], peers=peers),
         ),
         Benchmark(
             name="webhooks",
             title="Signed webhooks accepted durably, 32 connections (real daemon)",
-            measure=lambda scale: webhooks.measure(webhooks.SIZES[scale]),
+            measure=lambda scale, peers: webhooks.measure(webhooks.SIZES[scale], peers=peers),
         ),
         Benchmark(
             name="kafka",
             title="Kafka records of 200 bytes, 4 partitions (real daemon, real broker)",
-            measure=lambda scale: kafka.measure(kafka.SIZES[scale]),
+            measure=lambda scale, peers: kafka.measure(kafka.SIZES[scale], peers=peers),
         ),
         Benchmark(
             name="idle",
             title="Cold start and idling, three kinds of sensors (real daemon)",
-            measure=lambda scale: idle.measure(idle.SIZES[scale]),
+            measure=lambda scale, _: idle.measure(idle.SIZES[scale]),
         ),
         Benchmark(
             name="pending",
             title="A backlog of pending runs, each of 3 steps (engine, then real daemon)",
-            measure=lambda scale: pending.measure(pending.SIZES[scale]),
+            measure=lambda scale, _: pending.measure(pending.SIZES[scale]),
         ),
     )
 }

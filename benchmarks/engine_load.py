@@ -6,6 +6,7 @@ Store, commit mode, stored decisions, credits, metrics and log level are those o
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import sqlite3
 import time
@@ -28,16 +29,19 @@ from reactor.telemetry.facts import BatchCommitted, RunFinished
 from reactor.telemetry.telemetry import LOGGER
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
     from reactor.model.graph import Graph
+    from reactor.model.trigger import Trigger
     from reactor.telemetry.fact import Fact
 
 SENSOR = "bench"
 
 
-class _Probe(Sensor):
+class Probe(Sensor):
+    """A sensor that never sees anything by itself."""
+
     kind = "bench"
 
 
@@ -76,9 +80,9 @@ async def third(second: int) -> int:
     return second + 1
 
 
-def three_steps(sensor: Sensor, *, concurrency: int) -> Graph:
+def three_steps(on: Sensor | Trigger, *, concurrency: int, name: str = "bench") -> Graph:
     """Return the workflow that is measured: each step needs the one before."""
-    workflow = Workflow("bench", on=sensor, concurrency=concurrency)
+    workflow = Workflow(name, on=on, concurrency=concurrency)
     for step in (first, second, third):
         workflow.step(step)
     graph, faults = compile_workflow(workflow)
@@ -122,20 +126,24 @@ async def engine_over(
         await store.close()
 
 
-async def drive(directory: Path, *, runs: int, in_flight: int) -> Load:
-    """See `runs` runs of three steps through, `in_flight` of them at any time.
+class Source:
+    """Events for an engine, one after the other as places in flight come free, and the ends of what they start."""
 
-    A run's latency is from its observation (the call of `accept`) to the end of the commit that holds its
-    last step and its outcome.
-    """
-    sensor = _Probe(name=SENSOR)
-    # Twice as many, so that the source alone decides how many are in flight.
-    graph = three_steps(sensor, concurrency=2 * in_flight)
-    ends = _Ends(runs=runs, in_flight=in_flight)
-    async with engine_over(directory, [graph], [sensor]) as engine:
-        engine.telemetry.attach(ends)
+    def __init__(self, engine: Engine, *, id_of: Callable[[int], str] = str) -> None:
+        self._engine = engine
+        self._numbers = itertools.count()
+        self._id_of = id_of
+
+    async def see_through(self, *, runs: int, in_flight: int) -> Load:
+        """See `runs` more runs through, `in_flight` of them at any time.
+
+        A run's latency is from its observation (the call of `accept`) to the end of the commit that holds its
+        last step and its outcome.
+        """
+        ends = _Ends(runs=runs, in_flight=in_flight)
+        self._engine.telemetry.attach(ends)
         began, cpu, loop_cpu = time.perf_counter(), time.process_time(), time.thread_time()
-        await _feed(engine, ends, runs=runs, in_flight=in_flight)
+        await self._feed(ends, runs=runs, in_flight=in_flight)
         await ends.all_done.wait()
         load = Load(
             seconds=time.perf_counter() - began,
@@ -143,25 +151,45 @@ async def drive(directory: Path, *, runs: int, in_flight: int) -> Load:
             cpu_seconds=time.process_time() - cpu,
             loop_cpu_seconds=time.thread_time() - loop_cpu,
         )
+        self._engine.telemetry.detach(ends)
+        return load
+
+    async def _feed(self, ends: _Ends, *, runs: int, in_flight: int) -> None:
+        numbers = itertools.islice(self._numbers, runs)
+
+        async def work() -> None:
+            # Only whoever has a place takes a number: none is taken in vain at the end.
+            while True:
+                await ends.places.acquire()
+                number = next(numbers, None)
+                if number is None:
+                    ends.places.release()
+                    return
+                await self._engine.accept(SENSOR, (self._event(number),), {}, wait=True)
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(in_flight):
+                group.create_task(work(), name=f"source {number}")
+
+    def _event(self, number: int) -> Event[Any]:
+        return Event(
+            id=self._id_of(number),
+            source=SENSOR,
+            type="test",
+            time=self._engine.clock.now(),
+            data=PAYLOAD,
+        )
+
+
+async def drive(directory: Path, *, runs: int, in_flight: int) -> Load:
+    """See `runs` runs of three steps through, `in_flight` of them at any time."""
+    sensor = Probe(name=SENSOR)
+    # Twice as many, so that the source alone decides how many are in flight.
+    graph = three_steps(sensor, concurrency=2 * in_flight)
+    async with engine_over(directory, [graph], [sensor]) as engine:
+        load = await Source(engine).see_through(runs=runs, in_flight=in_flight)
     _check(directory / DATABASE, runs)
     return load
-
-
-async def _feed(engine: Engine, ends: _Ends, *, runs: int, in_flight: int) -> None:
-    numbers = iter(range(runs))
-
-    async def work() -> None:
-        for number in numbers:
-            await ends.places.acquire()
-            await engine.accept(SENSOR, (_event(engine, number),), {}, wait=True)
-
-    async with asyncio.TaskGroup() as group:
-        for number in range(in_flight):
-            group.create_task(work(), name=f"source {number}")
-
-
-def _event(engine: Engine, number: int) -> Event[Any]:
-    return Event(id=str(number), source=SENSOR, type="test", time=engine.clock.now(), data=PAYLOAD)
 
 
 def _check(path: Path, runs: int) -> None:

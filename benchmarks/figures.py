@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -41,19 +42,37 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One round of one benchmark: each of its figures with its value, in the order to be shown."""
+    """One round of one benchmark: each of its figures with its value, in the order to be shown.
+
+    `missing` are those of peers that could not be measured, each with the reason.
+    """
 
     values: Mapping[Figure, float]
+    missing: Mapping[Figure, str] = field(default_factory=dict)
+
+    def __or__(self, other: Result) -> Result:
+        """Return both together, `other` after this."""
+        return Result(
+            values={**self.values, **other.values}, missing={**self.missing, **other.missing}
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """A figure over all rounds: the median is what it is held to, the range says how far to trust it."""
+    """A figure over all rounds: the median is what it is held to, the range says how far to trust it.
+
+    `missing` says, in one line, why there are rounds without it; in no round measured, all three are NaN.
+    """
 
     figure: Figure
     median: float
     low: float
     high: float
+    missing: str = ""
+
+    @property
+    def is_measured(self) -> bool:
+        return not math.isnan(self.median)
 
     @property
     def is_reached(self) -> bool:
@@ -62,19 +81,23 @@ class Summary:
 
 def summarise(results: Sequence[Result]) -> list[Summary]:
     """Return each figure over the rounds in which it was measured, in the order of its first round."""
-    figures = dict.fromkeys(figure for result in results for figure in result.values)
-    summaries = []
-    for figure in figures:
-        values = [result.values[figure] for result in results if figure in result.values]
-        summaries.append(
-            Summary(
-                figure=figure,
-                median=statistics.median(values),
-                low=min(values),
-                high=max(values),
-            )
-        )
-    return summaries
+    figures = dict.fromkeys(
+        figure for result in results for figure in (*result.values, *result.missing)
+    )
+    return [_summary(figure, results) for figure in figures]
+
+
+def _summary(figure: Figure, results: Sequence[Result]) -> Summary:
+    values = [result.values[figure] for result in results if figure in result.values]
+    reasons = [result.missing[figure] for result in results if figure in result.missing]
+    return Summary(
+        figure=figure,
+        median=statistics.median(values) if values else math.nan,
+        low=min(values, default=math.nan),
+        high=max(values, default=math.nan),
+        # What follows the first line is what a program printed, for the terminal only.
+        missing=reasons[0].splitlines()[0] if reasons else "",
+    )
 
 
 def quantile(values: Iterable[float], share: float) -> float:

@@ -1,6 +1,6 @@
-"""From the rename of a file to the first line of a step, in a real daemon; beside it inotify alone. Linux.
+"""From a file's rename to the first line of a step, in a real daemon; beside it inotify alone and watchfiles. Linux.
 
-Both sides read CLOCK_MONOTONIC, which all processes of a machine share.
+All sides read CLOCK_MONOTONIC, which all processes of a machine share.
 """
 
 from __future__ import annotations
@@ -8,11 +8,13 @@ from __future__ import annotations
 import statistics
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.apart import beside, listening, needs_linux, scratch
 from benchmarks.figures import Figure, MeasurementError, Result, quantile
+from benchmarks.peer import or_missing, peer_beside
 from benchmarks.raw_inotify import tell_arrivals
 from reactor.testing.process import DaemonProcess
 
@@ -56,37 +58,55 @@ SIZES: Mapping[Scale, Size] = {
 }
 
 RAW = Figure(name="inotify alone, median", unit="ms")
-P50 = Figure(name="Reactor, first line of the step, median", unit="ms", at_most=3.0)
-P99 = Figure(name="Reactor, first line of the step, p99", unit="ms")
+P50 = Figure(name="Reactor, first line of the step, median", unit="ms", at_most=1.5)
+P99 = Figure(name="Reactor, first line of the step, p99", unit="ms", at_most=10)
+# By its step in milliseconds: as it comes, and as quick as it goes.
+WATCHFILES = {
+    50: Figure(name="watchfiles loop, median", unit="ms"),
+    1: Figure(name="watchfiles loop with a step of 1 ms, median", unit="ms"),
+}
 
 
-def measure(size: Size) -> Result:
-    """Measure both over `size.files` renames each. Raises MeasurementError where there is no inotify."""
+def measure(size: Size, *, peers: bool) -> Result:
+    """Measure all sides over `size.files` renames each. Raises MeasurementError where there is no inotify."""
     needs_linux("the latency of files")
     with scratch() as directory:
         raw = _raw(directory, size)
     with scratch() as directory:
         reactor = _reactor(directory, size)
-    return Result(
+    result = Result(
         values={
             RAW: statistics.median(raw),
             P50: statistics.median(reactor),
             P99: quantile(reactor, 0.99),
         }
     )
+    for step, figure in WATCHFILES.items() if peers else ():
+        result |= or_missing(figure, partial(_watchfiles, size, step))
+    return result
+
+
+def _watchfiles(size: Size, step: int) -> float:
+    with scratch() as directory:
+        inbox, place = make_inbox(directory), directory / "told"
+        loop = peer_beside(
+            *("watchfiles", "watchfiles_loop.py", str(inbox), str(place), str(step), "0")
+        )
+        with listening(place) as told, loop:
+            return statistics.median(_rename_all(directory, told, size))
 
 
 def _raw(directory: Path, size: Size) -> list[float]:
-    inbox = _inbox(directory)
+    inbox = make_inbox(directory)
     place = directory / "told"
-    with listening(place) as told, beside(tell_arrivals, str(inbox), str(place)):
+    with listening(place) as told, beside(tell_arrivals, str(inbox), str(place), 0):
         return _rename_all(directory, told, size)
 
 
 def _reactor(directory: Path, size: Size) -> list[float]:
     project = directory / "arrivals.py"
     project.write_text(_PROJECT, encoding="utf-8")
-    _inbox(directory)
+    make_inbox(directory)
     place = directory / "told"
     daemon = DaemonProcess(
         project,
@@ -98,7 +118,8 @@ def _reactor(directory: Path, size: Size) -> list[float]:
         return _rename_all(directory, told, size)
 
 
-def _inbox(directory: Path) -> Path:
+def make_inbox(directory: Path) -> Path:
+    """Make the folder that is watched."""
     inbox = directory / "inbox"
     inbox.mkdir()
     return inbox

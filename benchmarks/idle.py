@@ -56,10 +56,10 @@ SIZES: Mapping[Scale, Size] = {
 }
 
 PYTHON = Figure(name="Python alone, start to end", unit="ms")
-START = Figure(name="Reactor, start to ready", unit="ms", at_most=800)
+START = Figure(name="Reactor, start to ready", unit="ms", at_most=500)
 START_AGAIN = Figure(name="Reactor, start to ready with its state", unit="ms")
-MEMORY = Figure(name="idle memory (RSS)", unit="MB", at_most=90)
-CPU = Figure(name="idle processor, share of a core", unit="%", at_most=0.5)
+MEMORY = Figure(name="idle memory (RSS)", unit="MB", at_most=75)
+CPU = Figure(name="idle processor, share of a core", unit="%", at_most=0.3)
 
 
 def measure(size: Size) -> Result:

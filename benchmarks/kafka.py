@@ -11,6 +11,7 @@ import statistics
 import time
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException, Producer
@@ -18,7 +19,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from benchmarks.apart import apart, listening, scratch
 from benchmarks.figures import Figure, MeasurementError, Result, quantile
-from benchmarks.peer import run_peer
+from benchmarks.peer import or_missing, run_peer
 from benchmarks.raw_aiokafka import consume
 from reactor.store.sqlite.connection import DATABASE
 from reactor.testing.java import JavaProcessError, UnavailableError
@@ -82,15 +83,14 @@ async def arrived(event: Event) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """How many records lie in the topic, and how many come later, one after the other. Without peers where tiny."""
+    """How many records lie in the topic, and how many come later, one after the other."""
 
     records: int
     later: int
-    with_peers: bool = True
 
 
 SIZES: Mapping[Scale, Size] = {
-    "tiny": Size(records=1_000, later=3, with_peers=False),
+    "tiny": Size(records=1_000, later=3),
     "quick": Size(records=20_000, later=100),
     "full": Size(records=100_000, later=300),
 }
@@ -99,39 +99,51 @@ RAW = Figure(name="raw aiokafka with orjson, nothing kept", unit="records/s")
 FASTSTREAM = Figure(name="FastStream, committed before the work", unit="records/s")
 EACH = Figure(name="Reactor, one durable step each", unit="records/s", at_least=20_000)
 TO_FASTSTREAM = Figure(name="Reactor to FastStream", unit="×", at_least=1.0)
-BATCHED = Figure(name="Reactor, batches of 500", unit="records/s", at_least=120_000)
+BATCHED = Figure(name="Reactor, batches of 500", unit="records/s", at_least=150_000)
 P50 = Figure(name="Reactor, produced to first line of the step, median", unit="ms", at_most=6.0)
 P99 = Figure(name="Reactor, produced to first line of the step, p99", unit="ms")
 
 
-def measure(size: Size) -> Result:
+def measure(size: Size, *, peers: bool) -> Result:
     """Measure all sides over the same records of the same broker."""
     try:
         with scratch() as directory, KafkaBroker(directory / "kafka") as broker:
-            return _measure(broker.bootstrap, directory, size)
+            return _measure(broker.bootstrap, directory, size, peers=peers)
     except (UnavailableError, JavaProcessError, KafkaException) as error:
         raise MeasurementError(f"no Kafka broker could be had: {error}") from None
 
 
-def _measure(servers: str, directory: Path, size: Size) -> Result:
+def _measure(servers: str, directory: Path, size: Size, *, peers: bool) -> Result:
     _fill(servers, TOPIC, size.records)
     values = {RAW: apart(consume, servers, TOPIC, size.records)}
     each = _rate(_EACH, "each", servers, directory, runs=size.records, records=size.records)
-    if size.with_peers:
-        values[FASTSTREAM] = run_peer(
-            *("faststream", "faststream_consume.py", servers, TOPIC, str(size.records)),
-            seconds=PATIENCE_SECONDS,
-        )
-        values[TO_FASTSTREAM] = each / values[FASTSTREAM]
-    values[EACH] = each
-    batches = size.records // BATCH
-    values[BATCHED] = _rate(
-        *(_BATCHES, "batches", servers, directory), runs=batches, records=size.records
+    beside = (
+        or_missing(FASTSTREAM, partial(_faststream, servers, size)) if peers else Result(values={})
     )
+    if FASTSTREAM in beside.values:
+        beside |= Result(values={TO_FASTSTREAM: each / beside.values[FASTSTREAM]})
+    batches = size.records // BATCH
+    batched = _rate(*(_BATCHES, "batches", servers, directory), runs=batches, records=size.records)
     latencies = _latencies(servers, directory, size.later)
-    values[P50] = statistics.median(latencies)
-    values[P99] = quantile(latencies, 0.99)
-    return Result(values=values)
+    return (
+        Result(values=values)
+        | beside
+        | Result(
+            values={
+                EACH: each,
+                BATCHED: batched,
+                P50: statistics.median(latencies),
+                P99: quantile(latencies, 0.99),
+            }
+        )
+    )
+
+
+def _faststream(servers: str, size: Size) -> float:
+    return run_peer(
+        *("faststream", "faststream_consume.py", servers, TOPIC, str(size.records)),
+        seconds=PATIENCE_SECONDS,
+    )
 
 
 def _fill(servers: str, topic: str, count: int) -> None:

@@ -20,15 +20,19 @@ _MOVED_TO = 0x0000_0080
 _HEAD = struct.Struct("iIII")
 
 
-def tell_arrivals(folder: str, receiver: str, ready: Connection[object, object]) -> None:
+def tell_arrivals(
+    folder: str, receiver: str, count: int, ready: Connection[object, object]
+) -> None:
     """Send "NAME NANOSECONDS" (CLOCK_MONOTONIC) for each file renamed into `folder`; never returns.
 
-    Raises OSError when the kernel refuses the watch.
+    With a `count` it sends once, when so many have come; 0 is for each. Raises OSError when the kernel refuses the
+    watch.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     descriptor = libc.inotify_init1(os.O_CLOEXEC)
     if libc.inotify_add_watch(descriptor, os.fsencode(folder), _MOVED_TO) < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), folder)
+    seen = 0
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.connect(receiver)
         ready.send("ready")
@@ -36,7 +40,9 @@ def tell_arrivals(folder: str, receiver: str, ready: Connection[object, object])
             block = os.read(descriptor, 65_536)
             now = time.monotonic_ns()
             for name in _names(block):
-                sender.send(f"{name} {now}".encode())
+                seen += 1
+                if not count or seen == count:
+                    sender.send(f"{name} {now}".encode())
 
 
 def _names(block: bytes) -> list[str]:

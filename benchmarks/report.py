@@ -24,7 +24,7 @@ def table(name: str, summaries: Sequence[Summary]) -> Table:
     for column in COLUMNS:
         shown.add_column(column, justify="right" if column in ("median", "range") else "left")
     for summary in summaries:
-        style = "" if summary.is_reached else "red"
+        style = "" if summary.is_reached and not summary.missing else "red"
         shown.add_row(*cells(summary), style=style)
     return shown
 
@@ -32,6 +32,8 @@ def table(name: str, summaries: Sequence[Summary]) -> Table:
 def cells(summary: Summary) -> tuple[str, ...]:
     """Return one row: what was measured, its median and range, and how it stands to its goal."""
     figure = summary.figure
+    if not summary.is_measured:
+        return (figure.name, "–", "–", figure.unit, figure.goal, "not measured")
     verdict = "" if not figure.goal else "reached" if summary.is_reached else "MISSED"
     return (
         figure.name,
@@ -41,6 +43,16 @@ def cells(summary: Summary) -> tuple[str, ...]:
         figure.goal,
         verdict,
     )
+
+
+def notes(summaries: Sequence[Summary]) -> list[str]:
+    """Return a line for each figure that was not measured in every round, with the reason."""
+    return [
+        f"{summary.figure.name}: not measured{' in every round' if summary.is_measured else ''}, "
+        f"{summary.missing}"
+        for summary in summaries
+        if summary.missing
+    ]
 
 
 def markdown(
@@ -70,6 +82,7 @@ def markdown(
         lines += ["", f"## {BENCHMARKS[name].title}", ""]
         lines += [_row(COLUMNS), "|---|---:|---:|---|---|---|"]
         lines += [_row(cells(summary)) for summary in summaries]
+        lines += [f"\n{note}." for note in notes(summaries)]
     return "\n".join(lines) + "\n"
 
 

@@ -1,16 +1,18 @@
-"""Webhooks accepted durably per second, by a real daemon over real sockets; beside it a raw ASGI application."""
+"""Webhooks accepted durably per second, by a real daemon over real sockets; beside it raw ASGI and Starlette."""
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from benchmarks.apart import apart, beside, scratch
 from benchmarks.bare_asgi import serve
 from benchmarks.figures import Figure, MeasurementError, Result, quantile
+from benchmarks.peer import or_missing, peer_beside
 from benchmarks.webhook_client import Answers, deliver
 from reactor.store.sqlite.connection import DATABASE
 from reactor.testing.process import DaemonProcess
@@ -70,20 +72,21 @@ SIZES: Mapping[Scale, Size] = {
 }
 
 BARE_RATE = Figure(name="raw ASGI, one row each", unit="requests/s")
-RATE = Figure(name="Reactor, with a run stored each", unit="requests/s", at_least=6_000)
+STARLETTE = Figure(name="Starlette, one row each", unit="requests/s")
+RATE = Figure(name="Reactor, with a run stored each", unit="requests/s", at_least=12_000)
 RATIO = Figure(name="Reactor to raw ASGI", unit="×")
 P50 = Figure(name="Reactor, request to 202, p50", unit="ms")
-P99 = Figure(name="Reactor, request to 202, p99", unit="ms")
+P99 = Figure(name="Reactor, request to 202, p99", unit="ms", at_most=5)
 BUSY = Figure(name="client, share of a core", unit="%")
 RUN_RATE = Figure(name="Reactor, with a run of one step each", unit="requests/s")
 
 
-def measure(size: Size) -> Result:
-    """Measure raw ASGI, then Reactor storing a run with each delivery, then Reactor also running it."""
+def measure(size: Size, *, peers: bool) -> Result:
+    """Measure raw ASGI, then Reactor storing a run with each delivery, Reactor also running it, then Starlette."""
     bare = _bare(size)
     waiting = _reactor(WAITING, size)
     running = _reactor(RUNNING, size)
-    return Result(
+    result = Result(
         values={
             BARE_RATE: bare.per_second,
             RATE: waiting.per_second,
@@ -94,6 +97,16 @@ def measure(size: Size) -> Result:
             RUN_RATE: running.per_second,
         }
     )
+    return result | or_missing(STARLETTE, partial(_starlette, size)) if peers else result
+
+
+def _starlette(size: Size) -> float:
+    with (
+        scratch() as directory,
+        peer_beside("starlette", "starlette_insert.py", str(directory)) as address,
+    ):
+        host, port = address.split()
+        return _deliver((host, int(port)), size).per_second
 
 
 def _bare(size: Size) -> Answers:

@@ -10,6 +10,7 @@ import sqlite3
 import sys
 import threading
 from contextlib import closing
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 RATE = Figure(name="rate", unit="runs/s", at_least=100)
 TIME = Figure(name="time", unit="ms", at_most=2)
 PLAIN = Figure(name="other", unit="×")
+RUNS = replace(runs.MANY["tiny"], runs=12, in_flight=4)
 # The kernel is asked for memory, processor time and file events.
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="measured on Linux only")
 
@@ -55,7 +57,7 @@ def answer_once(server: socket.socket, answer: bytes) -> None:
 @pytest.mark.parametrize("name", [*BENCHMARKS])
 def test_a_benchmark_works_in_a_tiny_size(name: str) -> None:
     try:
-        result = BENCHMARKS[name].measure("tiny")
+        result = BENCHMARKS[name].measure("tiny", False)
     except MeasurementError as error:
         if (
             name == "kafka"
@@ -88,7 +90,7 @@ def test_a_peer_that_fails_is_told_with_its_last_words(
 
 @pytest.mark.real_time
 def test_the_engine_that_is_measured_stores_every_step_and_decision(tmp_path: Path) -> None:
-    load = runs.drive_reactor(tmp_path, runs.Size(runs=12, in_flight=4))
+    load = runs.drive_reactor(tmp_path, RUNS)
     with closing(sqlite3.connect(tmp_path / "reactor.db")) as connection:
         steps = connection.execute("SELECT count(*) FROM step").fetchone()[0]
         verdicts = connection.execute("SELECT DISTINCT decisions ->> '$[0][1]' FROM event")
@@ -98,7 +100,7 @@ def test_the_engine_that_is_measured_stores_every_step_and_decision(tmp_path: Pa
 
 @pytest.mark.real_time
 def test_an_engine_that_did_half_of_its_work_is_not_measured(tmp_path: Path) -> None:
-    runs.drive_reactor(tmp_path, runs.Size(runs=2, in_flight=1))
+    runs.drive_reactor(tmp_path, replace(RUNS, runs=2, in_flight=1))
     with pytest.raises(MeasurementError, match="left 2 runs, 6 steps and 2 decisions; expected 3"):
         engine_load._check(tmp_path / "reactor.db", 3)
 
@@ -135,7 +137,7 @@ def test_each_request_is_a_delivery_of_its_own() -> None:
 @pytest.mark.real_time
 @LINUX
 def test_a_process_beside_that_ends_at_once_is_an_error(tmp_path: Path) -> None:
-    nowhere = (str(tmp_path / "missing"), str(tmp_path / "socket"))
+    nowhere = (str(tmp_path / "missing"), str(tmp_path / "socket"), 0)
     with (
         pytest.raises(MeasurementError, match="tell_arrivals ended or said nothing"),
         beside(tell_arrivals, *nowhere),
@@ -211,7 +213,7 @@ def test_tiny_figures_are_not_kept(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.real_time
 def test_only_what_was_named_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--tiny", "--rounds", "1", "--only", "alone"]) == 0
+    assert main(["--tiny", "--no-peers", "--rounds", "1", "--only", "alone"]) == 0
     shown = capsys.readouterr().out
     assert BENCHMARKS["alone"].title in shown
     assert BENCHMARKS["runs"].title not in shown
@@ -245,4 +247,4 @@ def test_the_guard_names_what_became_slower_in_every_round() -> None:
 def test_the_guard_has_a_baseline_for_all_that_it_guards() -> None:
     baseline = json.loads(guard.BASELINE.read_text())
     assert baseline.keys() == {guarded.benchmark for guarded in guard.GUARDED}
-    assert guard.GUARDED[0].figure in BENCHMARKS["runs"].measure("tiny").values
+    assert guard.GUARDED[0].figure in BENCHMARKS["runs"].measure("tiny", False).values
