@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks import files, idle, kafka, pending, runs, webhooks
+from benchmarks import (
+    files,
+    idle,
+    journal,
+    kafka,
+    many_files,
+    pending,
+    runs,
+    webhooks,
+    workflows,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +56,11 @@ BENCHMARKS = {
             measure=lambda scale, peers: files.measure(files.SIZES[scale], peers=peers),
         ),
         Benchmark(
+            name="many-files",
+            title="2,000 files at once (real daemon)",
+            measure=lambda scale, peers: many_files.measure(many_files.SIZES[scale], peers=peers),
+        ),
+        Benchmark(
             name="webhooks",
             title="Signed webhooks accepted durably, 32 connections (real daemon)",
             measure=lambda scale, peers: webhooks.measure(webhooks.SIZES[scale], peers=peers),
@@ -64,6 +79,22 @@ BENCHMARKS = {
             name="pending",
             title="A backlog of pending runs, each of 3 steps (engine, then real daemon)",
             measure=lambda scale, _: pending.measure(pending.SIZES[scale]),
+        ),
+        Benchmark(
+            name="journal",
+            title="Runs of 3 steps over a long journal (engine in process)",
+            measure=lambda scale, _: journal.measure(journal.SIZES[scale]),
+        ),
+        Benchmark(
+            name="journal-huge",
+            title="Runs of 3 steps over a very long journal (engine in process)",
+            measure=lambda scale, _: journal.measure(journal.HUGE[scale]),
+            takes_long=True,
+        ),
+        Benchmark(
+            name="workflows",
+            title="1,000 workflows registered (engine in process)",
+            measure=lambda scale, _: workflows.measure(workflows.SIZES[scale]),
         ),
     )
 }
