@@ -44,6 +44,8 @@ class Lane:
     begun: set[int] = field(default_factory=set)
     # Whether `pending` holds the rows of earlier processes too; until then nothing may overtake them.
     is_counted: bool = False
+    # Its place in the order of turns.
+    turn: int = 0
 
     @property
     def has_room(self) -> bool:
@@ -66,7 +68,10 @@ class Scheduler:
         self.running = 0
         self.is_draining = False
         self.lanes: dict[str, Lane] = {}
-        self._turns: list[Lane] = []
+        # Where something may wait: of a thousand workflows, those few that a turn has to look at.
+        self._waiting: dict[str, Lane] = {}
+        # The turn of the lane that was served last, by priority.
+        self._served: dict[int, int] = {}
         # Of workflows that are gone: their runs in flight still hold places and keys, their rows still wait.
         self._retired: dict[str, Lane] = {}
 
@@ -81,7 +86,10 @@ class Scheduler:
             self._retired.pop(graph.name, None)
         for name in self.lanes.keys() - names:
             self._retired[name] = self.lanes.pop(name)
-        self._turns = sorted(self.lanes.values(), key=lambda lane: -lane.graph.priority)
+        for turn, lane in enumerate(self.lanes.values()):
+            lane.turn = turn
+        self._served.clear()
+        self._waiting = dict(self.lanes)
 
     def find(self, workflow: str) -> Lane | None:
         """Return the lane of a workflow that is, or was, defined."""
@@ -95,6 +103,7 @@ class Scheduler:
             # The window holds younger runs, which must not overtake them; it is read anew, in order.
             lane.window.clear()
             lane.is_behind = True
+            self._note(lane)
 
     def place(self, lane: Lane, run: PendingRun) -> bool:
         """Decide for a new run whether it starts at once (True) or waits as a row; `placed` must follow."""
@@ -147,10 +156,11 @@ class Scheduler:
         starts: list[Start] = []
         if self.is_draining:
             return starts
+        lanes = self._lanes_in_turn()
         progress = True
         while progress and self.running < self.limit:
             progress = False
-            for lane in self._turns:
+            for lane in lanes:
                 if self.running >= self.limit:
                     break
                 run = self._next_of(lane)
@@ -158,11 +168,27 @@ class Scheduler:
                     starts.append(Start(lane, run))
                     progress = True
         if starts:
-            # The next round begins with the lane after the last served one of its priority.
-            last = self._turns.index(starts[-1].lane)
-            turned = self._turns[last + 1 :] + self._turns[: last + 1]
-            self._turns = sorted(turned, key=lambda lane: -lane.graph.priority)
+            last = starts[-1].lane
+            self._served[last.graph.priority] = last.turn
         return starts
+
+    def _lanes_in_turn(self) -> list[Lane]:
+        """Return where something may wait; of one priority first the lanes after the one that was served last."""
+        for name in [
+            name for name, lane in self._waiting.items() if not (lane.window or lane.is_behind)
+        ]:
+            del self._waiting[name]
+
+        def turn_of(lane: Lane) -> tuple[int, bool, int]:
+            priority = lane.graph.priority
+            return -priority, lane.turn <= self._served.get(priority, -1), lane.turn
+
+        return sorted(self._waiting.values(), key=turn_of)
+
+    def _note(self, lane: Lane) -> None:
+        """Look at a lane again: its window has runs, or there are rows behind it."""
+        if self.lanes.get(lane.graph.name) is lane:
+            self._waiting[lane.graph.name] = lane
 
     def started(self, start: Start) -> None:
         """The run is durably running: it is no longer a pending row."""
@@ -177,6 +203,7 @@ class Scheduler:
         lane.is_behind = True
         lane.is_stuck = False
         lane.has_news = lane.is_refilling
+        self._note(lane)
 
     def lanes_to_refill(self) -> list[Lane]:
         """Return lanes whose window holds nothing that could start while rows wait behind it."""
@@ -184,7 +211,7 @@ class Scheduler:
             return []
         return [
             lane
-            for lane in self.lanes.values()
+            for lane in self._waiting.values()
             if lane.is_behind
             and lane.is_counted
             and not lane.is_refilling
@@ -207,6 +234,7 @@ class Scheduler:
         )
         lane.has_news = False
         lane.begun.clear()
+        self._note(lane)
 
     def refill_failed(self, lane: Lane) -> None:
         """The rows could not be read; the lane shows what it showed before."""
@@ -229,6 +257,7 @@ class Scheduler:
             lane.has_news = lane.is_refilling
         else:
             lane.window.append(run)
+        self._note(lane)
 
     def _may_start(self, lane: Lane, run: PendingRun) -> bool:
         return run.key is None or run.key not in lane.busy_keys

@@ -134,3 +134,52 @@ def test_more_new_runs_than_places_wait_for_nothing_but_the_pending_ones(
     scheduler.refill(lane, [FIRST], ())
     assert starts(scheduler) == [1]
     assert scheduler.has_places([lane], 500)
+
+
+def lined_up(scheduler: Scheduler, name: str, *runs: int) -> Lane:
+    """Let runs wait in a lane, all in its window."""
+    lane = scheduler.lanes[name]
+    for run in runs:
+        pending = PendingRun(id=run, key=None)
+        assert not scheduler.place(lane, pending)
+        scheduler.placed(lane, pending, starts=False, is_durable=True)
+    return lane
+
+
+def test_a_turn_looks_only_at_lanes_where_something_waits() -> None:
+    scheduler = Scheduler(limit=0)
+    scheduler.define([graph(f"w{number:03}") for number in range(100)])
+    for lane in scheduler.lanes.values():
+        scheduler.count(lane, 0)
+    lined_up(scheduler, "w042", 1)
+    assert starts(scheduler) == []
+    assert [lane.graph.name for lane in scheduler._waiting.values()] == ["w042"]
+
+
+def test_turns_go_on_after_the_lane_that_was_served_last() -> None:
+    scheduler = Scheduler(limit=0)
+    scheduler.define([graph(name) for name in "abc"])
+    for lane in scheduler.lanes.values():
+        scheduler.count(lane, 0)
+    for name, runs in (("c", (5, 6)), ("a", (1, 2)), ("b", (3, 4))):
+        lined_up(scheduler, name, *runs)
+    served = []
+    for _ in range(6):
+        scheduler.limit += 1
+        served += starts(scheduler)
+    assert served == [1, 3, 5, 2, 4, 6]
+
+
+def test_a_lane_that_comes_back_with_a_reload_is_looked_at_again() -> None:
+    scheduler = Scheduler(limit=0)
+    scheduler.define([graph("a"), graph("b")])
+    for lane in scheduler.lanes.values():
+        scheduler.count(lane, 0)
+    lane = lined_up(scheduler, "a", 1)
+    scheduler.define([graph("b")])
+    scheduler.line_up(lane)
+    scheduler.limit = 5
+    assert (starts(scheduler), scheduler.lanes_to_refill()) == ([], [])
+    scheduler.define([graph("a"), graph("b")])
+    assert starts(scheduler) == [1]
+    assert scheduler.lanes_to_refill() == [lane]
