@@ -38,15 +38,16 @@ def serve(directory: str, ready: Connection[object, object]) -> None:
 
 async def _serve(directory: Path, ready: Connection[object, object]) -> None:
     writer = GroupCommit(directory / "bare.db", _SCHEMA)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            _application(writer),
-            http="httptools",
-            lifespan="off",
-            access_log=False,
-            log_level="warning",
-        )
+    config = uvicorn.Config(
+        _application(writer),
+        http="httptools",
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
     )
+    # Otherwise it would import while the first request waits.
+    config.load()
+    server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         # A client that comes before uvicorn listens waits in the backlog.
         ready.send(listener.getsockname())

@@ -38,6 +38,8 @@ async def lifespan(application: Starlette):
     """Commit while the application runs."""
     application.state.writer = GroupCommit(Path(sys.argv[1]) / "starlette.db", SCHEMA)
     committing = asyncio.create_task(application.state.writer.run(), name="group commit")
+    # All is imported by now; a client that comes before uvicorn listens waits in the backlog.
+    print(*application.state.address, flush=True)
     yield
     committing.cancel()
 
@@ -47,8 +49,7 @@ async def serve() -> None:
     application = Starlette(routes=[Route("/hook", take, methods=["POST"])], lifespan=lifespan)
     config = uvicorn.Config(application, http="httptools", access_log=False, log_level="warning")
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        # A client that comes before uvicorn listens waits in the backlog.
-        print(*listener.getsockname(), flush=True)
+        application.state.address = listener.getsockname()
         await uvicorn.Server(config).serve(sockets=[listener])
 
 
