@@ -15,6 +15,7 @@ from rich.console import Console
 from benchmarks import machine, report
 from benchmarks.catalogue import BENCHMARKS
 from benchmarks.figures import MeasurementError, summarise
+from benchmarks.plots import write_plots
 from benchmarks.profiles import PROFILES
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from benchmarks.figures import Result, Scale, Summary
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
+PLOTS = Path(__file__).with_name("plots")
 DEFAULT_ROUNDS = 3
 NARROWEST = 120
 
@@ -83,7 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-peers", action="store_true", help="leave out the programs of others (no network)"
     )
-    parser.add_argument("--write", action="store_true", help="write benchmarks/RESULTS.md")
+    parser.add_argument(
+        "--write", action="store_true", help="write benchmarks/RESULTS.md and benchmarks/plots"
+    )
     parser.add_argument(
         "--profile", choices=[*PROFILES], help="show where the time goes instead of measuring"
     )
@@ -145,6 +149,7 @@ def _write(found: Mapping[str, Sequence[Summary]], given: Sequence[str], rounds:
         day=datetime.now(UTC).date(),
         command=shlex.join(["python", "-m", "benchmarks", *given]),
         rounds=rounds,
+        plots=write_plots(found, PLOTS),
     )
     RESULTS.write_text(text, encoding="utf-8")
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from benchmarks.figures import Summary
+    from benchmarks.plots import Plot
 
 COLUMNS = ("figure", "median", "range", "unit", "goal", "")
 
@@ -62,8 +63,9 @@ def markdown(
     day: date,
     command: str,
     rounds: int,
+    plots: Mapping[str, Plot],
 ) -> str:
-    """Return RESULTS.md."""
+    """Return RESULTS.md; `plots` are the pictures that lie beside it, by benchmark."""
     how = (
         f"Measured on {day.isoformat()} with `{command}`: medians and ranges of {rounds} "
         f"round{'s' if rounds > 1 else ''}, in which all that is compared takes turns. What each "
@@ -80,6 +82,8 @@ def markdown(
     ]
     for name, summaries in found.items():
         lines += ["", f"## {BENCHMARKS[name].title}", ""]
+        if name in plots:
+            lines += [f"![{plots[name].title}](plots/{plots[name].file})", ""]
         lines += [_row(COLUMNS), "|---|---:|---:|---|---|---|"]
         lines += [_row(cells(summary)) for summary in summaries]
         lines += [f"\n{note}." for note in notes(summaries)]

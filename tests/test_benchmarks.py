@@ -13,29 +13,35 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import engine_load, guard, machine, peer, report, runs
+from benchmarks import __main__ as benchmarks_main
+from benchmarks import engine_load, guard, journal, machine, paired, peer, plots, report, runs
 from benchmarks.__main__ import main
 from benchmarks.apart import beside
 from benchmarks.bare_asgi import serve
-from benchmarks.bare_loop import STEPS
+from benchmarks.bare_loop import STEPS, Load
 from benchmarks.catalogue import BENCHMARKS
 from benchmarks.figures import Figure, MeasurementError, Result, quantile, spell, summarise
 from benchmarks.guard import Guarded
 from benchmarks.raw_inotify import tell_arrivals
 from benchmarks.webhook_client import deliver, signed_requests
+from reactor.store.sqlite.connection import DATABASE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from benchmarks.figures import Summary
 
 RATE = Figure(name="rate", unit="runs/s", at_least=100)
 TIME = Figure(name="time", unit="ms", at_most=2)
 PLAIN = Figure(name="other", unit="×")
 RUNS = replace(runs.MANY["tiny"], runs=12, in_flight=4)
 # The kernel is asked for memory, processor time and file events.
+SVG = "{http://www.w3.org/2000/svg}"
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="measured on Linux only")
 
 
@@ -102,7 +108,7 @@ def test_the_engine_that_is_measured_stores_every_step_and_decision(tmp_path: Pa
 def test_an_engine_that_did_half_of_its_work_is_not_measured(tmp_path: Path) -> None:
     runs.drive_reactor(tmp_path, replace(RUNS, runs=2, in_flight=1))
     with pytest.raises(MeasurementError, match="left 2 runs, 6 steps and 2 decisions; expected 3"):
-        engine_load._check(tmp_path / "reactor.db", 3)
+        engine_load._check(tmp_path / DATABASE, 3)
 
 
 @pytest.mark.real_time
@@ -191,7 +197,9 @@ def test_the_written_results_say_how_they_came_about() -> None:
         day=date(2026, 1, 2),
         command="python -m benchmarks --rounds 2",
         rounds=2,
+        plots={"runs": plots.PLOTS[0]},
     )
+    assert "](plots/runs.svg)" in text
     assert "on 2026-01-02 with `python -m benchmarks --rounds 2`" in text
     assert "medians and ranges of 2 rounds" in text
     assert "| Python | CPython 3.11 |" in text
@@ -217,6 +225,138 @@ def test_only_what_was_named_is_measured(capsys: pytest.CaptureFixture[str]) -> 
     shown = capsys.readouterr().out
     assert BENCHMARKS["alone"].title in shown
     assert BENCHMARKS["runs"].title not in shown
+
+
+def test_a_peer_that_could_not_be_measured_keeps_its_place_in_the_table() -> None:
+    def fail() -> float:
+        raise peer.PeerError("it ended with exit code 1. It said:\nsecrets of a machine")
+
+    missing = peer.or_missing(PLAIN, fail)
+    summaries = summarise([Result(values={RATE: 120}) | missing])
+    assert report.cells(summaries[1]) == ("other", "–", "–", "×", "", "not measured")
+    assert report.notes(summaries) == [
+        "other: not measured, it ended with exit code 1. It said:",
+    ]
+
+
+def test_a_peer_that_failed_once_is_shown_with_the_rounds_it_has() -> None:
+    results = [Result(values={PLAIN: 2}), Result(values={}, missing={PLAIN: "too slow"})]
+    (summary,) = summarise(results)
+    assert (summary.median, summary.is_measured) == (2, True)
+    assert report.notes([summary]) == ["other: not measured in every round, too slow"]
+
+
+def test_what_takes_long_is_measured_only_when_it_is_asked_for() -> None:
+    assert "journal-huge" not in benchmarks_main._chosen(None, everything=False)
+    assert benchmarks_main._chosen(["journal-huge"], everything=False) == ["journal-huge"]
+    assert benchmarks_main._chosen(None, everything=True) == [*BENCHMARKS]
+
+
+@pytest.mark.real_time
+def test_a_peer_beside_is_heard_and_killed_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "peers").mkdir()
+    (tmp_path / "peers" / "good.py").write_text(
+        "import os, signal\nprint(os.getpid(), flush=True)\nsignal.pause()"
+    )
+    (tmp_path / "peers" / "dead.py").write_text("raise SystemExit('no such queue')")
+    monkeypatch.setattr(peer, "HERE", tmp_path)
+    monkeypatch.setattr(peer, "_environment", lambda _: sys.executable)
+    with peer.peer_beside("nobody", "good.py") as line:
+        os.kill(int(line), 0)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(line), 0)
+    with (
+        pytest.raises(peer.PeerError, match=r"expected it to say[^$]*no such queue"),
+        peer.peer_beside("nobody", "dead.py"),
+    ):
+        pytest.fail("it did not start")
+
+
+# Pairs of turns
+
+
+def load(seconds: float, cpu_seconds: float = 1) -> Load:
+    """Return what a turn of two runs says."""
+    return Load(
+        seconds=seconds, latencies_ms=[1, 1], cpu_seconds=cpu_seconds, loop_cpu_seconds=cpu_seconds
+    )
+
+
+def test_a_ratio_is_taken_within_each_pair_of_turns() -> None:
+    # In the second pair the machine was ten times as slow for both.
+    pairs = [(load(1), load(2)), (load(10), load(20)), (load(1), load(2, cpu_seconds=3))]
+    costs = paired.costs(pairs)
+    assert (costs.ratio, costs.cpu_ratio, costs.base_micros) == (2, 1, 500_000)
+
+
+def test_no_pair_of_turns_is_an_error() -> None:
+    with pytest.raises(MeasurementError, match="no pair of turns"):
+        paired.costs([])
+
+
+@pytest.mark.real_time
+def test_a_journal_that_was_written_by_plain_sql_is_whole(tmp_path: Path) -> None:
+    journal.write_journal(tmp_path / DATABASE, 50)
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        rows = connection.execute("SELECT count(*) FROM step JOIN run ON run.id = step.run")
+        assert rows.fetchone() == (50 * STEPS,)
+        plan = connection.execute("EXPLAIN QUERY PLAN SELECT 1 FROM event WHERE source=1 AND id=1")
+        assert "event_identity" in str(plan.fetchall())
+
+
+# The plots
+
+
+def drawn(*summaries: Summary) -> ElementTree.Element:
+    """Return the picture of figures, as it is read again."""
+    rows = [
+        (plots.Bar(figure=summary.figure, label=summary.figure.name, kind="peer"), summary)
+        for summary in summaries
+    ]
+    plot = plots.Plot(name="p", benchmark="b", title="a < b", bars=())
+    return ElementTree.fromstring(plots.draw(plot, rows))
+
+
+def test_a_bar_is_as_long_as_its_value() -> None:
+    picture = drawn(*summarise(rounds(PLAIN, 2)), *summarise(rounds(RATE, 4)))
+    first, second = (float(bar.attrib["width"]) for bar in picture.iter(f"{SVG}rect"))
+    # Of a goal of 100 both show little.
+    assert second == pytest.approx(2 * first, abs=0.2)
+
+
+def test_sides_that_differ_much_are_drawn_by_decades() -> None:
+    assert not plots.axis_for([1, 25]).is_log
+    axis = plots.axis_for([2, 20_000])
+    assert (axis.is_log, axis.ticks()) == (True, [1, 10, 100, 1_000, 10_000, 100_000])
+    assert axis.at(0.5) == axis.at(1) < axis.at(2)
+
+
+def test_the_axis_ends_at_a_round_number_beyond_all_values() -> None:
+    axis = plots.axis_for([0.9, 1.17])
+    assert axis.ticks() == pytest.approx([0, 0.25, 0.5, 0.75, 1, 1.25])
+
+
+def test_a_side_that_was_not_measured_keeps_its_row() -> None:
+    (missing,) = summarise([Result(values={}, missing={PLAIN: "too slow"})])
+    picture = drawn(*summarise(rounds(RATE, 120)), missing)
+    words = [text.text for text in picture.iter(f"{SVG}text")]
+    assert "not measured" in words
+    assert words[0] == "a < b"
+
+
+def test_every_figure_of_a_plot_is_of_its_benchmark(tmp_path: Path) -> None:
+    found = {
+        plot.benchmark: [
+            summary for bar in plot.bars for summary in summarise(rounds(bar.figure, 3))
+        ]
+        for plot in plots.PLOTS
+    }
+    assert plots.write_plots(found, tmp_path).keys() <= BENCHMARKS.keys()
+    assert {path.name for path in tmp_path.iterdir()} == {plot.file for plot in plots.PLOTS}
 
 
 # The guard
