@@ -135,10 +135,11 @@ PLOTS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axis:
-    """From a value to a place: linear from 0, or by decades from `low`."""
+    """From a value to a place: linear from 0 in steps of `step`, or by decades from `low`."""
 
     low: float
     high: float
+    step: float
     is_log: bool
 
     def at(self, value: float) -> float:
@@ -156,8 +157,7 @@ class Axis:
         if self.is_log:
             decades = round(math.log10(self.high / self.low))
             return [self.low * 10.0**decade for decade in range(decades + 1)]
-        step = _nice(self.high / 5)
-        return [step * number for number in range(int(self.high / step + 1e-9) + 1)]
+        return [self.step * number for number in range(round(self.high / self.step) + 1)]
 
 
 def axis_for(values: Sequence[float]) -> Axis:
@@ -166,9 +166,9 @@ def axis_for(values: Sequence[float]) -> Axis:
     if least > 0 and most / least > LINEAR_UP_TO:
         # One value that is a whole decade still has a bar.
         low = 10.0 ** (math.ceil(math.log10(least)) - 1)
-        return Axis(low=low, high=10.0 ** math.ceil(math.log10(most)), is_log=True)
-    high = _nice(most / 5) * 5 if most > 0 else 1.0
-    return Axis(low=0.0, high=high, is_log=False)
+        return Axis(low=low, high=10.0 ** math.ceil(math.log10(most)), step=10, is_log=True)
+    step = _nice(most / 5) if most > 0 else 1.0
+    return Axis(low=0.0, high=max(1, math.ceil(most / step)) * step, step=step, is_log=False)
 
 
 def _nice(value: float) -> float:
