@@ -123,7 +123,7 @@ def measure(size: Size) -> Result:
 
 
 def write_journal(path: Path, count: int) -> None:
-    """Make a database of `count` events and all that they led to. Some 20 µs and 700 bytes each."""
+    """Make a database of `count` events and all that they led to, some 650 bytes each."""
     with closing(open_for_writing(path)) as connection:
         # Nobody needs this file if the machine stops now.
         connection.execute("PRAGMA journal_mode = OFF")
