@@ -5,13 +5,12 @@ of its own for each result, would cost several times what the step does. So one 
 they return is written together. A worker whose step does wait keeps that step and takes no other: the next worker goes
 on with the rest, in the next turn of the loop. So no step waits for another, and the code of a step finds what it would
 find in a task of its own: a current task that runs nothing else while the step waits, and a context that no other step
-has changed.
+has changed. Steps that wait for the worker are taken workflow by workflow.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from reactor.clock import monotonic
 from reactor.engine.tools import FULL_DISK_RETRY_SECONDS
+from reactor.engine.turns import Turns
 from reactor.errors import StoreError, StoreFullError, StoreStoppedError
 
 if TYPE_CHECKING:
@@ -35,6 +35,11 @@ TRIED_EACH = 64
 
 class Member(Protocol):
     """A run, as far as its crew is concerned."""
+
+    @property
+    def workflow(self) -> str:
+        """The name of its workflow."""
+        ...
 
     async def attempt(self, step: Step) -> None:
         """Call the step's function, and hand its result to `Crew.record`, or the run to `Crew.spawn`."""
@@ -69,7 +74,7 @@ class Crew:
         self._left = left
         self._moved = moved
         self._loop = asyncio.get_running_loop()
-        self._ready: deque[tuple[Member, Step]] = deque()
+        self._ready: Turns[tuple[Member, Step]] = Turns()
         # The worker that takes from `_ready`, and the step that it is at.
         self._driver: asyncio.Task[None] | None = None
         self._at: Step | None = None
@@ -89,7 +94,7 @@ class Crew:
             self._waiting[step.function] = calls + 1
             self._start(self._attempt(run, step))
             return
-        self._ready.append((run, step))
+        self._ready.add(run.workflow, (run, step))
         if self._driver is None:
             self._call()
 
@@ -146,7 +151,7 @@ class Crew:
         self._call()
         try:
             while self._ready:
-                run, step = self._ready.popleft()
+                run, step = self._ready.take()
                 self._at = step
                 await self._attempt(run, step)
                 if self._driver is not me:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from anyio import BrokenWorkerProcess, CapacityLimiter, to_process, to_thread
 from pydantic_core import to_json
 
 from reactor.engine.process_worker import call_step
+from reactor.engine.turns import Places
 from reactor.errors import StepError
 from reactor.model.outlet import load_outgoing
 
@@ -25,11 +27,13 @@ MOST_PROCESSES = 4
 
 
 class Executors:
-    """The daemon's threads and processes for steps, with a bound on each."""
+    """The daemon's threads and processes for steps, with a bound on each, for which workflows take turns."""
 
     def __init__(self, *, threads: int = MOST_THREADS, processes: int = MOST_PROCESSES) -> None:
-        self._threads = CapacityLimiter(threads)
-        self._processes = CapacityLimiter(processes)
+        self._threads = Places(threads)
+        self._processes = Places(processes)
+        # anyio asks for a limiter of its own, which is first come, first served: it never says no here.
+        self._unlimited = CapacityLimiter(math.inf)
 
     def call(self, graph: Graph, step: Step, arguments: Mapping[str, Any]) -> Awaitable[Any]:
         """Return an awaitable of what the step's function returns.
@@ -41,9 +45,13 @@ class Executors:
             called: Awaitable[Any] = step.function(**arguments)
             return called
         if step.executor == "thread":
-            call = partial(step.function, **arguments)
-            return to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._threads)
+            return self._call_in_thread(graph, step, arguments)
         return self._call_in_process(graph, step, arguments)
+
+    async def _call_in_thread(self, graph: Graph, step: Step, arguments: Mapping[str, Any]) -> Any:
+        call = partial(step.function, **arguments)
+        async with self._threads.place(graph.name):
+            return await to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._unlimited)
 
     async def _call_in_process(self, graph: Graph, step: Step, arguments: Mapping[str, Any]) -> Any:
         # JSON crosses, not pickles: the worker reads the arguments by the step's own annotations.
@@ -73,15 +81,16 @@ class Executors:
             },
         }
         try:
-            answer, emitted = await to_process.run_sync(
-                call_step,
-                graph.file,
-                graph.name,
-                step.name,
-                to_json(request),
-                cancellable=True,
-                limiter=self._processes,
-            )
+            async with self._processes.place(graph.name):
+                answer, emitted = await to_process.run_sync(
+                    call_step,
+                    graph.file,
+                    graph.name,
+                    step.name,
+                    to_json(request),
+                    cancellable=True,
+                    limiter=self._unlimited,
+                )
         except BrokenWorkerProcess:
             raise StepError(
                 "the process of the step ended without an answer: it exited, crashed, or was killed for memory"

@@ -61,6 +61,7 @@ class ActiveRun:
         self.id = run
         self.key = key
         self.graph = graph
+        self.workflow = graph.name
         self.is_finished = False
         self.size_bytes = sum(len(raw) for _, raw in batch) or len(event_json)
         self._tools = tools
