@@ -44,7 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "check":
         return _show(console, _judge(options.folder))
     if options.command == "edges":
-        return edges.run(console, options.folder / "edges", options.seed, names=options.cases)
+        return edges.run(
+            console,
+            options.folder / "edges",
+            options.seed,
+            names=options.cases,
+            size=options.size,
+        )
     if options.command == "edge":
         return edges.once(console, options.folder, options.case, options.seed, size=options.size)
     if options.command == "round":
@@ -162,6 +168,9 @@ def _parser() -> argparse.ArgumentParser:
         "cases", nargs="*", choices=[*edges.CASES, []], metavar="CASE", help=", ".join(edges.CASES)
     )
     hostile.add_argument("--seed", type=int, help="begin anew with this seed")
+    hostile.add_argument(
+        "--size", type=int, help="in one portion in place of the long form, such as a day of soak"
+    )
     case = commands.add_parser("edge", help="one hostile scenario, to repeat a finding")
     case.add_argument("case", choices=[*edges.CASES])
     case.add_argument("--seed", type=int, required=True)

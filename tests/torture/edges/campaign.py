@@ -6,7 +6,7 @@ import json
 import secrets
 import shutil
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tests.torture.edges.catalogue import CASES, Case
@@ -93,10 +93,22 @@ class Progress:
                 yield Portion(case=case, seed=self.seed * 1000 + number, size=size)
 
 
-def run(console: Console, folder: Path, seed: int | None, *, names: Sequence[str] = ()) -> int:
-    """Play what is left of the scenarios `names`, or of all. Return 1 at the first portion with findings."""
+def run(
+    console: Console,
+    folder: Path,
+    seed: int | None,
+    *,
+    names: Sequence[str] = (),
+    size: int | None = None,
+) -> int:
+    """Play what is left of the scenarios `names`, or of all. Return 1 at the first portion with findings.
+
+    `size` is taken in place of the long form's, in one portion.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     cases = [case for case in CASES.values() if not names or case.name in names]
+    if size is not None:
+        cases = [replace(case, long=size, portion=size) for case in cases]
     progress = Progress(folder, seed)
     left = progress.left(cases)
     console.print(f"seed {progress.seed}, {len(left)} portions left")
