@@ -6,7 +6,18 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from tests.torture.edges import canaries, crowd, fuzz, hooks_cases, series, soak, stalls, tree_cases
+from tests.torture.edges import (
+    canaries,
+    crowd,
+    fuzz,
+    hooks_cases,
+    noisy,
+    overload,
+    series,
+    soak,
+    stalls,
+    tree_cases,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +68,8 @@ CASES = {
         Case(promises="G20", play=fuzz.fuzz, quick=3_000, long=1_000_000, portion=50_000),
         # In seconds.
         Case(promises="G24", play=soak.soak, quick=60, long=3_600, portion=3_600),
+        Case(promises="G25", play=overload.overload, quick=1, long=20, portion=5),
+        Case(promises="G26", play=noisy.noisy, quick=1, long=20, portion=5),
         Case(promises="G30", play=canaries.canaries, quick=2, long=20, portion=10),
         Case(promises="G32", play=series.series, quick=20_000, long=1_000_000, portion=1_000_000),
     )
