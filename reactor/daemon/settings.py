@@ -57,7 +57,12 @@ class Settings(BaseSettings):
     most_bytes: int = Field(
         default=256 * 1024 * 1024, ge=1024, description="Bytes of events held in memory at once."
     )
-    threads: int = Field(default=64, ge=1, le=1000, description="Plain `def` steps at once.")
+    threads: int = Field(
+        default=64,
+        ge=1,
+        le=1000,
+        description="Plain `def` steps at once; an eighth is kept for workflows that use few.",
+    )
     processes: int = Field(
         default=4, ge=1, le=256, description='Steps with executor="process" at once.'
     )

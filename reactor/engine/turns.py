@@ -7,14 +7,15 @@ it waits for one step of each other workflow at most. (Nagle, RFC 970, on fair q
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 T = TypeVar("T")
+KEPT_PART = 8
 
 
 class Turns(Generic[T]):
@@ -41,7 +42,18 @@ class Turns(Generic[T]):
 
     def take(self) -> T:
         """Return what is next. Raises IndexError when nothing waits."""
-        workflow = self._order.popleft()
+        return self.take_of(self._order[0])
+
+    def first(self, may: Callable[[str], bool]) -> str | None:
+        """Return the workflow whose turn it is among those that `may`; None when none of them waits."""
+        return next((workflow for workflow in self._order if may(workflow)), None)
+
+    def take_of(self, workflow: str) -> T:
+        """Return what waits for longest of a workflow, whose next turn comes after those of all others."""
+        if self._order[0] == workflow:
+            self._order.popleft()
+        else:
+            self._order.remove(workflow)
         line = self._lines[workflow]
         item = line.popleft()
         if line:
@@ -57,10 +69,16 @@ class Turns(Generic[T]):
 
 
 class Places:
-    """`limit` places, handed to workflows in turn when there are fewer than are wanted."""
+    """`limit` places, handed to workflows in turn when there are fewer than are wanted.
+
+    An eighth of them is only for workflows that hold less than that. So where one holds all the others, for however
+    long, there is a place for one that is quiet at once.
+    """
 
     def __init__(self, limit: int) -> None:
         self._free = limit
+        self._kept = limit // KEPT_PART
+        self._held: Counter[str] = Counter()
         self._waiting: Turns[asyncio.Future[None]] = Turns()
 
     @asynccontextmanager
@@ -70,26 +88,36 @@ class Places:
         try:
             yield
         finally:
-            self._give()
+            self._give(workflow)
 
     async def _take(self, workflow: str) -> None:
-        if self._free:
-            self._free -= 1
-            return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.add(workflow, turn)
+        self._hand_out()
+        if turn.done():
+            return
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
+            if not turn.cancelled():
                 # The place came in the same turn of the loop as the cancellation.
-                self._give()
+                self._give(workflow)
             raise
 
-    def _give(self) -> None:
-        while self._waiting:
-            turn = self._waiting.take()
-            if not turn.done():
-                turn.set_result(None)
-                return
+    def _give(self, workflow: str) -> None:
         self._free += 1
+        self._held[workflow] -= 1
+        if not self._held[workflow]:
+            del self._held[workflow]
+        self._hand_out()
+
+    def _may_take(self, workflow: str) -> bool:
+        return self._free > (self._kept if self._held[workflow] >= self._kept else 0)
+
+    def _hand_out(self) -> None:
+        while (workflow := self._waiting.first(self._may_take)) is not None:
+            turn = self._waiting.take_of(workflow)
+            if not turn.done():
+                self._free -= 1
+                self._held[workflow] += 1
+                turn.set_result(None)

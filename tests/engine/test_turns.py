@@ -64,6 +64,29 @@ async def test_a_quiet_workflow_gets_the_next_place_that_is_free() -> None:
 
 
 @pytest.mark.virtual_time
+async def test_a_quiet_workflow_finds_a_place_where_another_would_hold_all_of_them() -> None:
+    places = Places(16)
+    begun: list[tuple[str, float]] = []
+    loop = asyncio.get_running_loop()
+    started_at = loop.time()
+
+    async def work(workflow: str) -> None:
+        async with places.place(workflow):
+            begun.append((workflow, loop.time() - started_at))
+            await asyncio.sleep(10)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(FLOOD):
+            group.create_task(work("noisy"), name=f"noisy {number}")
+        await asyncio.sleep(1)
+        for number in range(2):
+            group.create_task(work("quiet"), name=f"quiet {number}")
+    assert [workflow for workflow, at in begun if at < 1] == ["noisy"] * 14
+    assert [at for workflow, at in begun if workflow == "quiet"] == [1, 1]
+    assert len(begun) == FLOOD + 2
+
+
+@pytest.mark.virtual_time
 async def test_a_place_that_nobody_waits_for_any_more_goes_to_the_next() -> None:
     places = Places(1)
     order: list[str] = []
