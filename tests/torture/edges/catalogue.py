@@ -67,7 +67,7 @@ CASES = {
         Case(promises="G19", play=crowd.crowd, quick=500, long=8_000, portion=2_000),
         Case(promises="G20", play=fuzz.fuzz, quick=3_000, long=1_000_000, portion=50_000),
         # In seconds.
-        Case(promises="G24", play=soak.soak, quick=60, long=3_600, portion=3_600),
+        Case(promises="G24", play=soak.soak, quick=40, long=3_600, portion=3_600),
         Case(promises="G25", play=overload.overload, quick=1, long=20, portion=5),
         Case(promises="G26", play=noisy.noisy, quick=1, long=20, portion=5),
         Case(promises="G30", play=canaries.canaries, quick=2, long=20, portion=10),
