@@ -115,13 +115,14 @@ def test_a_hundred_thousand_names_make_few_series_a_quick_scrape_and_lose_no_cou
     assert total(metrics, "reactor_runs_total") == 3 * count
     assert total(metrics, "reactor_step_duration_seconds_count") == count
     assert total(metrics, "reactor_pending_runs") == count
-    assert min(scrape_seconds(metrics) for _ in range(5)) <= 0.05
+    assert min(scrape_seconds(metrics) for _ in range(10)) <= 0.05
 
 
 def scrape_seconds(metrics: Metrics) -> float:
-    began = time.perf_counter()
+    # Of this thread: what others do on the machine meanwhile is not looked at.
+    began = time.thread_time()
     metrics.render()
-    return time.perf_counter() - began
+    return time.thread_time() - began
 
 
 def test_names_that_were_there_first_keep_their_own_series() -> None:
