@@ -380,7 +380,10 @@ def test_the_guard_is_content_with_one_good_round() -> None:
 def test_the_guard_names_what_became_slower_in_every_round() -> None:
     verdict = guard.judge(MORE, 0.5, measured(0.1, 0.15, 0.18, 0.1, 0.1))
     assert not verdict.is_good
-    assert "rate: 0.10, 0.15, 0.18, 0.10, 0.10 × in 5 rounds; expected one within 2.5 times" in verdict.text
+    assert (
+        "rate: 0.10, 0.15, 0.18, 0.10, 0.10 × in 5 rounds; expected one within 2.5 times"
+        in verdict.text
+    )
     assert not guard.judge(LESS, 1.0, measured(3.0, 2.6, 2.7, 2.8, 2.9)).is_good
 
 
