@@ -194,7 +194,7 @@ class Crew:
     def _write(self, results: Sequence[Result]) -> None:
         try:
             written = asyncio.ensure_future(
-                self._store.finish_many(
+                self._store.finish_steps(
                     [result.row for result in results],
                     [result.end for result in results if result.end is not None],
                     [row for result in results for row in result.outgoing],

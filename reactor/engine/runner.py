@@ -141,7 +141,7 @@ class ActiveRun:
             await self._branches(ready)
         if not self.is_finished:
             end = self._end()
-            await self._tools.durably(lambda: self._tools.store.finish_steps((), end))
+            await self._tools.durably(lambda: self._tools.store.finish_steps((), [end]))
             self._ended(end)
 
     def _restore(self) -> None:
@@ -357,15 +357,16 @@ class ActiveRun:
     async def _record(self, rows: Sequence[StepRow], outgoing: Sequence[OutgoingRow] = ()) -> None:
         """Record ends of steps with what they emitted; after the last ones, the end of the run in the same commit."""
         self._ended_steps += len(rows)
-        # While another branch's write is under way, the end must not overtake it: `execute` adds it afterwards.
+        # While another branch's write is under way, the end must not overtake it: `_see_through` adds it afterwards.
         is_last = not self._writing and self._ended_steps == len(self.graph.steps)
         end = self._end() if is_last else None
         self._writing += 1
+        ends = () if end is None else (end,)
         store = self._tools.store
         try:
-            await store.finish_steps(rows, end, outgoing)
+            await store.finish_steps(rows, ends, outgoing)
         except StoreFullError:
-            await self._tools.durably(lambda: store.finish_steps(rows, end, outgoing))
+            await self._tools.durably(lambda: store.finish_steps(rows, ends, outgoing))
         finally:
             self._writing -= 1
         if outgoing:

@@ -250,21 +250,16 @@ class Store(Protocol):
         ...
 
     def finish_steps(
-        self, steps: Sequence[StepRow], end: RunEnd | None, outgoing: Sequence[OutgoingRow] = ()
-    ) -> Awaitable[None]:
-        """Record the ends of steps, and of their run where these were the last. A second end of a step is an error.
-
-        `outgoing` goes into the outbox in the same transaction, counted as `emitted`.
-        """
-        ...
-
-    def finish_many(
         self,
         steps: Sequence[StepRow],
-        ends: Sequence[RunEnd],
+        ends: Sequence[RunEnd] = (),
         outgoing: Sequence[OutgoingRow] = (),
     ) -> Awaitable[None]:
-        """Do what `finish_steps` does for steps of many runs, with the ends of those that end, in one transaction."""
+        """Record the ends of steps, of one run or many, and of the runs of which these were the last.
+
+        `outgoing` goes into the outbox in the same transaction, counted as `emitted`. A second end of a step is an
+        error.
+        """
         ...
 
     async def outbox_backlogs(self) -> list[Backlog]:

@@ -122,26 +122,26 @@ class StoreContract:
     async def test_a_step_ends_once(self, open_store: OpenStore) -> None:
         store = await open_store()
         await add(store, 1, run_row(2, 1, state="running"))
-        await store.finish_steps([step_row(2, result=b"1")], None)
+        await store.finish_steps([step_row(2, result=b"1")])
         with pytest.raises(StoreError):
-            await store.finish_steps([step_row(2, result=b"2")], None)
+            await store.finish_steps([step_row(2, result=b"2")])
         (run,) = await store.load_runs([2])
         assert [step.result for step in run.steps] == [b"1"]
 
     async def test_a_write_that_fails_takes_no_other_with_it(self, open_store: OpenStore) -> None:
         store = await open_store()
         await add(store, 1, run_row(2, 1, state="running"))
-        await store.finish_steps([step_row(2)], None)
+        await store.finish_steps([step_row(2)])
         with pytest.raises(StoreError):
-            await store.finish_steps([step_row(2), step_row(2, "b")], None)
-        await store.finish_steps([step_row(2, "c")], None)
+            await store.finish_steps([step_row(2), step_row(2, "b")])
+        await store.finish_steps([step_row(2, "c")])
         (run,) = await store.load_runs([2])
         assert [step.name for step in run.steps] == ["a", "c"]
 
     async def test_a_finished_run_is_no_longer_in_flight(self, open_store: OpenStore) -> None:
         store = await open_store()
         await add(store, 1, run_row(2, 1, state="running"))
-        await store.finish_steps([step_row(2)], RunEnd(2, "succeeded", 5, None))
+        await store.finish_steps([step_row(2)], [RunEnd(2, "succeeded", 5, None)])
         assert await store.count_deaths(most=1, at=6) == []
         (run,) = await store.load_runs([2])
         assert run.state == "finished"
@@ -151,7 +151,7 @@ class StoreContract:
     ) -> None:
         store = await open_store()
         await add(store, 1, run_row(2, 1, state="running"))
-        await store.finish_steps([step_row(2)], None)
+        await store.finish_steps([step_row(2)])
         assert await store.count_deaths(most=3, at=1) == []
         assert await store.pending_counts() == {"w": 1}
         (run,) = await store.load_runs([2])
@@ -286,7 +286,7 @@ class StoreContract:
         await add(store, 1, run_row(11, 1, state="running"))
         await add(store, 2, run_row(12, 2))
         await add(store, 3)
-        await store.finish_steps([step_row(11)], RunEnd(11, "succeeded", 5, None))
+        await store.finish_steps([step_row(11)], [RunEnd(11, "succeeded", 5, None)])
         assert await store.remove_settled(Retention(before=100, limit=10)) == 2
         assert await store.event(1) is None
         assert await store.event(2) is not None
@@ -295,7 +295,7 @@ class StoreContract:
     async def test_retention_keeps_what_finished_late(self, open_store: OpenStore) -> None:
         store = await open_store()
         await add(store, 1, run_row(11, 1, state="running"))
-        await store.finish_steps([step_row(11)], RunEnd(11, "succeeded", 500, None))
+        await store.finish_steps([step_row(11)], [RunEnd(11, "succeeded", 500, None)])
         assert await store.remove_settled(Retention(before=100, limit=10)) == 0
 
     async def test_what_a_step_emits_is_in_the_outbox_with_its_result(
@@ -304,7 +304,7 @@ class StoreContract:
         store = await open_store()
         await add(store, 1, run_row(2, 1, state="running"))
         emitted = [outgoing_row(2, 1), outgoing_row(2, 2), outgoing_row(2, 3, lane="m")]
-        await store.finish_steps([step_row(2)], RunEnd(2, "succeeded", 5, None), emitted)
+        await store.finish_steps([step_row(2)], [RunEnd(2, "succeeded", 5, None)], emitted)
         store = await open_store()
         backlogs = sorted(await store.outbox_backlogs(), key=lambda one: one.target)
         assert backlogs == [
@@ -321,9 +321,9 @@ class StoreContract:
     ) -> None:
         store = await open_store()
         await add(store, 1, run_row(2, 1, state="running"))
-        await store.finish_steps([step_row(2)], None)
+        await store.finish_steps([step_row(2)])
         with pytest.raises(StoreError):
-            await store.finish_steps([step_row(2)], None, [outgoing_row(2, 1)])
+            await store.finish_steps([step_row(2)], (), [outgoing_row(2, 1)])
         assert await store.outbox_backlogs() == []
 
     async def test_a_window_of_the_outbox_is_bounded_in_rows_and_bytes(
@@ -333,7 +333,7 @@ class StoreContract:
         await add(store, 1, run_row(2, 1, state="running"))
         sizes = (50, 30, 30, 30)
         emitted = [outgoing_row(2, n, payload=b"x" * size) for n, size in enumerate(sizes)]
-        await store.finish_steps([step_row(2)], None, emitted)
+        await store.finish_steps([step_row(2)], (), emitted)
         for rows, size_bytes, expected in ((2, 1000, 2), (9, 80, 2), (9, 79, 1), (9, 1, 1)):
             found = await store.outbox_window(LANE, rows=rows, size_bytes=size_bytes)
             assert [row.part for row in found] == [*range(expected)]
@@ -343,12 +343,12 @@ class StoreContract:
     ) -> None:
         store = await open_store()
         await add(store, 1, run_row(2, 1, state="running"))
-        await store.finish_steps([step_row(2)], None, [outgoing_row(2, 1)])
+        await store.finish_steps([step_row(2)], (), [outgoing_row(2, 1)])
         (first,) = await store.outbox_window(LANE, rows=9, size_bytes=9)
         await store.delivered([first.id])
         await store.delivered([first.id])
         assert await store.outbox_backlogs() == []
-        await store.finish_steps([step_row(2, "b")], None, [outgoing_row(2, 1)])
+        await store.finish_steps([step_row(2, "b")], (), [outgoing_row(2, 1)])
         (second,) = await store.outbox_window(LANE, rows=9, size_bytes=9)
         assert second.id > first.id
 
@@ -357,7 +357,7 @@ class StoreContract:
     ) -> None:
         store = await open_store()
         await add(store, 1, run_row(2, 1, state="running"))
-        await store.finish_steps([step_row(2)], None, [outgoing_row(2, 1, payload=b"\xff")])
+        await store.finish_steps([step_row(2)], (), [outgoing_row(2, 1, payload=b"\xff")])
         (row,) = await store.outbox_window(LANE, rows=9, size_bytes=9)
         made = letter_of(row, id=9, reason="undeliverable", detail="no", at=7)
         assert await store.park_outgoing(row.id, made)
@@ -375,6 +375,6 @@ class StoreContract:
         store = await open_store()
         await add(store, 1, run_row(2, 1, state="running"))
         end = RunEnd(2, "succeeded", 5, None)
-        await store.finish_steps([step_row(2)], end, [outgoing_row(2, 1)])
+        await store.finish_steps([step_row(2)], [end], [outgoing_row(2, 1)])
         assert await store.remove_settled(Retention(before=100, limit=10)) == 1
         assert len(await store.outbox_window(LANE, rows=9, size_bytes=9)) == 1

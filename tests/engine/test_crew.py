@@ -40,13 +40,13 @@ async def fire_together(h: Harness, count: int) -> None:
 def counted_writes(h: Harness, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list to which each write of results adds how many there were."""
     sizes: list[int] = []
-    finish_many = h.engine.store.finish_many
+    finish_steps = h.engine.store.finish_steps
 
     def counted(steps: Sequence[StepRow], *rest: Sequence[Any]) -> Awaitable[None]:
         sizes.append(len(steps))
-        return finish_many(steps, *rest)
+        return finish_steps(steps, *rest)
 
-    monkeypatch.setattr(h.engine.store, "finish_many", counted)
+    monkeypatch.setattr(h.engine.store, "finish_steps", counted)
     return sizes
 
 
@@ -182,7 +182,7 @@ async def test_results_wait_for_space_on_the_disk(
         calls.append(event.data)
 
     async with harness(flow, state=tmp_path) as h:
-        finish_many = h.engine.store.finish_many
+        finish_steps = h.engine.store.finish_steps
         refusals = iter([StoreFullError("no space"), StoreFullError("no space")])
 
         async def refused(error: Exception) -> None:
@@ -190,9 +190,9 @@ async def test_results_wait_for_space_on_the_disk(
 
         def finish(steps: Sequence[StepRow], *rest: Sequence[Any]) -> Awaitable[None]:
             error = next(refusals, None)
-            return finish_many(steps, *rest) if error is None else refused(error)
+            return finish_steps(steps, *rest) if error is None else refused(error)
 
-        monkeypatch.setattr(h.engine.store, "finish_many", finish)
+        monkeypatch.setattr(h.engine.store, "finish_steps", finish)
         await fire_together(h, 3)
         ends = await h.wait_for_ends(3)
     assert {end.outcome for end in ends} == {"succeeded"}
@@ -213,7 +213,7 @@ async def test_a_result_that_cannot_be_stored_spoils_no_other(
         return event.data
 
     async with harness(flow, state=tmp_path, drain_seconds=0.0) as h:
-        finish_many = h.engine.store.finish_many
+        finish_steps = h.engine.store.finish_steps
 
         async def refused() -> None:
             raise StoreError("this row is wrong")
@@ -221,9 +221,9 @@ async def test_a_result_that_cannot_be_stored_spoils_no_other(
         def finish(steps: Sequence[StepRow], *rest: Sequence[Any]) -> Awaitable[None]:
             if any(step.result == b"1" for step in steps):
                 return refused()
-            return finish_many(steps, *rest)
+            return finish_steps(steps, *rest)
 
-        monkeypatch.setattr(h.engine.store, "finish_many", finish)
+        monkeypatch.setattr(h.engine.store, "finish_steps", finish)
         await fire_together(h, 3)
         assert len(await h.wait_for_ends(2)) == 2
         await h.wait_until(lambda: h.engine.running == 0)

@@ -62,7 +62,7 @@ def more_runs_start_than_may(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_dependant_begins_before_the_result_is_durable(patch: pytest.MonkeyPatch) -> None:
-    finish = SqliteStore.finish_many
+    finish = SqliteStore.finish_steps
 
     def hasty(
         self: SqliteStore,
@@ -73,7 +73,7 @@ def a_dependant_begins_before_the_result_is_durable(patch: pytest.MonkeyPatch) -
         written = finish(self, steps, ends, outgoing)
         return written if ends else asyncio.sleep(0)
 
-    patch.setattr(SqliteStore, "finish_many", hasty)
+    patch.setattr(SqliteStore, "finish_steps", hasty)
 
 
 def keys_are_not_kept_in_order(patch: pytest.MonkeyPatch) -> None:

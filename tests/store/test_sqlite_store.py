@@ -436,7 +436,7 @@ async def test_a_database_from_before_the_outbox_is_upgraded_with_its_runs_in_fl
     store = await SqliteStore.open(tmp_path)
     assert await store.count_deaths(most=3, at=1) == []
     await store.start_runs([2], 1)
-    await store.finish_steps([step_row(2)], RunEnd(2, "succeeded", 5, None), [outgoing_row(2, 1)])
+    await store.finish_steps([step_row(2)], [RunEnd(2, "succeeded", 5, None)], [outgoing_row(2, 1)])
     assert [one.count for one in await store.outbox_backlogs()] == [1]
     (letter,) = await store.dead_letters(ids=None, reason=None)
     assert (letter.raw, letter.outgoing) == (b"\xff", None)

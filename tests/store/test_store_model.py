@@ -141,13 +141,13 @@ class StoreMachine(RuleBasedStateMachine):
         number = data.draw(st.sampled_from(self._in("running")))
         run = self.runs[number]
         row = step_row(number, name, b"%d" % self.next())
-        end = RunEnd(number, "succeeded", 9, None) if ends else None
+        rest = [RunEnd(number, "succeeded", 9, None)] if ends else []
 
         async def finish() -> None:
             if not cut:
-                return await self.store.finish_steps([row], end)
+                return await self.store.finish_steps([row], rest)
             # A caller that is gone: its write is done, or not, and never half.
-            caller = asyncio.ensure_future(self.store.finish_steps([row], end))
+            caller = asyncio.ensure_future(self.store.finish_steps([row], rest))
             caller.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await caller

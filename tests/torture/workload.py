@@ -130,11 +130,11 @@ class Workload:
             facts = [
                 Fact("SELECT result FROM step WHERE run = ? AND name = ?", (run, name), (result,))
             ]
-            end = RunEnd(run, "succeeded", run, None) if name == "b" else None
-            if end is not None:
+            ends = [RunEnd(run, "succeeded", run, None)] if name == "b" else []
+            if ends:
                 query = "SELECT outcome, finished_at FROM run WHERE id = ?"
                 facts.append(Fact(query, (run,), ("succeeded", run)))
-            finish = partial(store.finish_steps, [step], end)
+            finish = partial(store.finish_steps, [step], ends)
             self._removable += await self._ask(finish, *facts)
 
     async def _set_aside(self, store: Store, sensor: str, luck: random.Random) -> None:

@@ -192,14 +192,9 @@ class SqliteStore:
         await self._writer.write(Rows([(sql.RELEASE_RUNS, ())]))
 
     def finish_steps(
-        self, steps: Sequence[StepRow], end: RunEnd | None, outgoing: Sequence[OutgoingRow] = ()
-    ) -> Awaitable[None]:
-        return self.finish_many(steps, () if end is None else (end,), outgoing)
-
-    def finish_many(
         self,
         steps: Sequence[StepRow],
-        ends: Sequence[RunEnd],
+        ends: Sequence[RunEnd] = (),
         outgoing: Sequence[OutgoingRow] = (),
     ) -> Awaitable[None]:
         rows: list[tuple[sql.Statement, tuple[Any, ...]]] = [
