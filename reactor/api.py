@@ -16,6 +16,7 @@ from reactor.errors import (
 from reactor.model.duration import Duration, parse_duration, spell_duration
 from reactor.model.event import Event
 from reactor.model.outlet import Outgoing, Outlet
+from reactor.model.secret import read_secret
 from reactor.model.sensor import Accepted, HookRequest, HookResponse, Intake, Sensor, nearest
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "monotonic",
     "nearest",
     "parse_duration",
+    "read_secret",
     "spell_duration",
     "to_micros",
 ]

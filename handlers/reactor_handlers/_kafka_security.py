@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from aiokafka.abc import AbstractTokenProvider
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from reactor.api import SettingsError
+from reactor.api import SettingsError, read_secret
 
 Mechanism: TypeAlias = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
 Token: TypeAlias = Callable[[], Awaitable[str]]
@@ -97,26 +95,6 @@ class Security(BaseModel):
             files = ", ".join(filter(None, (self.tls_ca, self.tls_cert, self.tls_key)))
             raise SettingsError(f"TLS files {files} cannot be used: {error}") from None
         return context
-
-
-def read_secret(reference: str) -> bytes:
-    """Return the secret behind `env:NAME` or `file:PATH`, read now.
-
-    Raises SettingsError that names the reference, never the value.
-    """
-    scheme, _, name = reference.partition(":")
-    if scheme == "env":
-        secret = os.environ.get(name, "").encode(errors="surrogateescape")
-        missing = f"the environment variable {name} is not set"
-    else:
-        try:
-            secret = Path(name).read_bytes().rstrip(b"\r\n")
-        except OSError as error:
-            raise SettingsError(f"secret {reference!r}: {error.strerror}") from None
-        missing = "the file is empty"
-    if not secret:
-        raise SettingsError(f"secret {reference!r}: {missing}")
-    return secret
 
 
 def _secret_text(reference: str) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reactor.clock import to_micros
-from reactor.errors import OverloadedError, SettingsError
+from reactor.errors import OverloadedError
+from reactor.model.secret import read_secret
 from reactor.model.sensor import Accepted
 from reactor.store.contract import DeadLetterRow
 from reactor.telemetry.facts import (
@@ -193,27 +193,3 @@ class SensorIntake:
         return self._routes.serve(
             path, handler, methods=methods, max_body_bytes=max_body_bytes, deadline=deadline
         )
-
-
-def read_secret(reference: str) -> bytes:
-    """Return the secret behind `env:NAME` or `file:PATH`.
-
-    Raises SettingsError that names the reference, never the value.
-    """
-    scheme, _, name = reference.partition(":")
-    if scheme == "env" and name:
-        value = os.environ.get(name, "")
-        if not value:
-            raise SettingsError(f"secret {reference!r}: the environment variable {name} is not set")
-        return value.encode()
-    if scheme == "file" and name:
-        try:
-            value_bytes = Path(name).read_bytes().rstrip(b"\r\n")
-        except OSError as error:
-            raise SettingsError(f"secret {reference!r}: {error.strerror}") from None
-        if not value_bytes:
-            raise SettingsError(f"secret {reference!r}: the file is empty")
-        return value_bytes
-    raise SettingsError(
-        "a secret is given as env:NAME or file:PATH; the value itself does not belong in a definition"
-    )

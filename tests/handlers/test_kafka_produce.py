@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from reactor.api import read_secret
 from reactor.errors import DefinitionError, Reject, SettingsError
 from reactor_handlers._kafka_record import Record, encode, make_record
-from reactor_handlers._kafka_security import read_secret
 from reactor_handlers.kafka import Producer, produce
 
 pytestmark = pytest.mark.virtual_time
