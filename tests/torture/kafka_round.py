@@ -31,6 +31,7 @@ from reactor.testing.process import DaemonProcess
 from tests.torture import kafka_check
 from tests.torture.journal import Journal
 from tests.torture.kafka_feed import KafkaFeed
+from tests.torture.moments import in_rounds
 from tests.torture.round import Report
 
 if TYPE_CHECKING:
@@ -61,16 +62,14 @@ class Disturbance:
 
 
 def disturbances(seed: str, count: int) -> list[Disturbance]:
-    """Return what happens in a round. Every kind comes before any comes again, in another order each time."""
+    """Return what happens in a round, by turns of all kinds."""
     luck = random.Random(seed)
-    kinds: list[Kind] = []
-    while len(kinds) < count:
-        kinds += luck.sample(get_args(Kind), len(get_args(Kind)))
+    kinds: list[Kind] = in_rounds(luck, get_args(Kind), count)
     return [
         Disturbance(
             kind=kind, calm_seconds=luck.uniform(0, LONGEST_CALM_SECONDS), luck=luck.random()
         )
-        for kind in kinds[:count]
+        for kind in kinds
     ]
 
 

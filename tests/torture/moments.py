@@ -6,9 +6,14 @@ import random
 import threading
 from collections import Counter
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 from reactor.testing.process import PATIENCE_SECONDS, DaemonProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+T = TypeVar("T")
 
 # random: at any instant after it was ready. starting: at any instant from its birth to soon after it is ready.
 # requested: a request was sent, its answer not read. acknowledged: a 2xx was read. published: a file is complete.
@@ -31,12 +36,18 @@ class Plan:
     count: int
 
 
+def in_rounds(luck: random.Random, kinds: Sequence[T], count: int) -> list[T]:
+    """Return `count` kinds: every one comes before any comes again, in another order each time."""
+    drawn: list[T] = []
+    while len(drawn) < count:
+        drawn += luck.sample(kinds, len(kinds))
+    return drawn[:count]
+
+
 def plans(seed: str, count: int) -> list[Plan]:
-    """Return the ends of `count` lives. Every moment comes before any comes again, in another order each time."""
+    """Return the ends of `count` lives, in rounds of all moments."""
     luck = random.Random(seed)
-    moments: list[Moment] = []
-    while len(moments) < count:
-        moments += luck.sample(get_args(Moment), len(get_args(Moment)))
+    moments: list[Moment] = in_rounds(luck, get_args(Moment), count)
     return [
         Plan(
             moment=moment,
@@ -45,7 +56,7 @@ def plans(seed: str, count: int) -> list[Plan]:
             ),
             count=luck.randint(1, MOST_COUNTED),
         )
-        for moment in moments[:count]
+        for moment in moments
     ]
 
 
