@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from itertools import count, repeat
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from reactor.clock import monotonic, to_micros
-from reactor.engine.event_json import encode
-from reactor.engine.matching import Listener, match, spell_decisions
+from reactor.clock import monotonic
+from reactor.engine.arrivals import Arrivals
+from reactor.engine.matching import spell_decisions
 from reactor.errors import StoreStoppedError
 from reactor.model.sensor import Accepted
-from reactor.model.trigger import Failed, Fired, Gathered
-from reactor.store.contract import DeadLetterRow, EventRow, Offer, PendingRun, RunRow
-from reactor.telemetry.facts import EventAccepted, EventDeadLettered
+from reactor.model.trigger import Failed, Fired
+from reactor.store.contract import DeadLetterRow, Offer, PendingRun, RunRow
+from reactor.telemetry.facts import EventDeadLettered, EventsAccepted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from reactor.clock import Clock
+    from reactor.engine.arrivals import Arrived
     from reactor.engine.credits import Budget
+    from reactor.engine.matching import Listener
     from reactor.engine.scheduler import Lane, Scheduler
     from reactor.model.event import Event
     from reactor.model.trigger import Decision
     from reactor.store.contract import RunState, Store
     from reactor.telemetry import Telemetry
-
-    # An event, its data as JSON, and what each workflow that listens makes of it.
-    Matched = tuple[Event[Any], bytes, list[tuple[Listener, Decision]]]
 
 
 # So long a source that brings many events at once waits for a run to end, and so long for all places that it wants.
@@ -36,35 +35,35 @@ PATIENCE_SECONDS = 0.02
 LONGEST_WAIT_SECONDS = 0.5
 
 
-class Placed:
+class Placed(NamedTuple):
     """A run that a new event starts, and the place that the scheduler gave it."""
 
-    __slots__ = ("lane", "row", "starts")
-
-    def __init__(self, lane: Lane, row: RunRow, *, starts: bool) -> None:
-        self.lane = lane
-        self.row = row
-        self.starts = starts
+    lane: Lane
+    row: RunRow
+    starts: bool
+    arrived: Arrived
 
 
 class Commit:
     """Events on their way into the store, and what was taken for them meanwhile."""
 
-    __slots__ = ("observed_at", "offers", "placed", "rows", "sensor", "taken")
+    __slots__ = ("arrivals", "observed_at", "offer", "placed", "sensor", "taken")
 
     def __init__(
         self,
         sensor: str,
-        offers: Sequence[Matched],
+        arrivals: Arrivals,
+        offer: Offer,
+        placed: Sequence[Placed],
         taken: list[tuple[Budget, int]],
-        observed_at: datetime,
+        observed_at: int,
     ) -> None:
         self.sensor = sensor
-        self.offers = offers
+        self.arrivals = arrivals
+        self.offer = offer
+        self.placed = placed
         self.taken = taken
         self.observed_at = observed_at
-        self.rows: list[Offer] = []
-        self.placed: list[list[Placed]] = []
 
 
 class Starter(Protocol):
@@ -74,16 +73,16 @@ class Starter(Protocol):
         """Note that something was made durable, at this monotonic time."""
         ...
 
-    def begin(self, place: Placed, event: Event[Any], raw: bytes) -> None:
+    def begin(self, place: Placed) -> None:
         """Begin a run whose row is durable and running."""
         ...
 
-    def await_turn(self, place: Placed, event: Event[Any], raw: bytes) -> None:
+    def await_turn(self, place: Placed) -> None:
         """Take note of a run whose row is durable and pending."""
         ...
 
-    def gathered(self, workflow: str, seq: int) -> None:
-        """Count a durable event towards the next batch of a workflow."""
+    def gathered(self, workflow: str, events: Sequence[Arrived]) -> None:
+        """Count durable events, in the order of their numbers, towards the next batches of a workflow."""
         ...
 
     def kick(self) -> None:
@@ -125,21 +124,25 @@ class Acceptance:
         wait: bool,
     ) -> list[Accepted]:
         """Return when the events are durable, with all that they start. See `Intake.accept`."""
-        observed_at = self._clock.now()
+        observed_at = self._clock.now_micros()
         if wait and len(events) > 1:
             await self._let_runs_end(self.listeners.get(sensor, ()), len(events))
         while True:
             listeners = self.listeners
-            offers = [self._matched(event, listeners.get(sensor, ())) for event in events]
-            taken = await self._take_credit(offers, wait=wait)
+            arrivals = Arrivals.of(events, listeners.get(sensor, ()))
+            taken = await self._take_credit(arrivals, wait=wait)
             if self.listeners is listeners:
-                return await self._commit(sensor, offers, cursor, taken, observed_at)
+                return await self._commit(sensor, arrivals, cursor, taken, observed_at)
             # The project was read again while this waited for credit: other workflows may listen now.
             self._give_back(taken)
 
     async def _let_runs_end(self, listeners: Sequence[Listener], count: int) -> None:
         """Wait while places come free: a run that starts with its event costs half of one that waits as a row."""
-        lanes = [self._scheduler.lanes[listener.graph.name] for listener in listeners]
+        lanes = [
+            self._scheduler.lanes[listener.graph.name]
+            for listener in listeners
+            if listener.graph.batch is None
+        ]
         loop = asyncio.get_running_loop()
         now = loop.time()
         give_up_at, patient_until = now + LONGEST_WAIT_SECONDS, now + PATIENCE_SECONDS
@@ -163,21 +166,9 @@ class Acceptance:
         for room in patient:
             _settle(room)
 
-    def _matched(self, event: Event[Any], listeners: Sequence[Listener]) -> Matched:
-        decisions = [(listener, match(listener, event)) for listener in listeners]
-        return event, encode(event.data), decisions
-
-    async def _take_credit(
-        self, offers: Sequence[Matched], *, wait: bool
-    ) -> list[tuple[Budget, int]]:
-        wanted: dict[str, int] = {}
-        for _, _, decisions in offers:
-            for listener, decision in decisions:
-                # A gathered event needs no place of its own; the credit is taken to wait for, and given back at once.
-                if isinstance(decision, Fired | Gathered):
-                    wanted[listener.graph.name] = wanted.get(listener.graph.name, 0) + 1
-        amounts = [(self._credit[name], count) for name, count in sorted(wanted.items())]
-        amounts.append((self._memory, sum(len(raw) for _, raw, _ in offers)))
+    async def _take_credit(self, arrivals: Arrivals, *, wait: bool) -> list[tuple[Budget, int]]:
+        amounts = [(self._credit[name], count) for name, count in sorted(arrivals.wanted().items())]
+        amounts.append((self._memory, sum([len(raw) for raw in arrivals.raws])))
         taken: list[tuple[Budget, int]] = []
         try:
             for budget, amount in amounts:
@@ -191,32 +182,29 @@ class Acceptance:
             raise
         return taken
 
-    def _give_back(self, taken: Sequence[tuple[Budget, int]]) -> None:
+    def _give_back(self, taken: Iterable[tuple[Budget, int]]) -> None:
         now = monotonic()
         for budget, amount in taken:
-            budget.give(amount, now=now)
+            if amount:
+                budget.give(amount, now=now)
 
     def _commit(
         self,
         sensor: str,
-        offers: Sequence[Matched],
+        arrivals: Arrivals,
         cursor: Mapping[str, bytes | None],
         taken: list[tuple[Budget, int]],
-        observed_at: datetime,
+        observed_at: int,
     ) -> asyncio.Future[list[Accepted]]:
         """Write the events; the answer comes when they are durable and their runs have begun.
 
         All that follows the write hangs on the write and not on who waits for the answer: a sensor that is cancelled
         meanwhile must not leave places taken by runs nobody knows of.
         """
-        now = self._clock.now_micros()
-        commit = Commit(sensor, offers, taken, observed_at)
-        for event, raw, decisions in offers:
-            offer, places = self.offer(sensor, event, raw, decisions, now)
-            commit.rows.append(offer)
-            commit.placed.append(places)
+        offer, placed = self.offer(sensor, arrivals, self._clock.now_micros())
+        commit = Commit(sensor, arrivals, offer, placed, taken, observed_at)
         try:
-            written = asyncio.ensure_future(self._store.accept(commit.rows, sensor, cursor))
+            written = asyncio.ensure_future(self._store.accept(offer, sensor, cursor))
         except StoreStoppedError:
             self._undo(commit)
             raise
@@ -247,121 +235,129 @@ class Acceptance:
             answer.set_result(accepted)
 
     def _undo(self, commit: Commit) -> None:
-        for places in commit.placed:
-            self.settle(places, is_durable=False)
+        self.give_up(commit.placed)
         self._give_back(commit.taken)
 
-    def _accepted(self, commit: Commit, new: Sequence[bool]) -> list[Accepted]:
+    def _accepted(self, commit: Commit, are_new: Sequence[bool]) -> list[Accepted]:
         """Start what may start of durable events, and tell of them."""
-        now = monotonic()
-        self._starter.moved(now)
-        # The bytes of a run that starts now stay taken until it ends; all others live in the store from here on.
-        self._memory.give(commit.taken[-1][1], now=now)
-        durable_at = self._clock.now()
-        answers = []
-        for (event, raw, decisions), offer, places, is_new in zip(
-            commit.offers, commit.rows, commit.placed, new, strict=True
-        ):
-            self.settle(places, is_durable=is_new)
-            self._tell(commit, event, offer, durable_at, is_new=is_new)
-            for place in places:
-                if not is_new:
-                    self._credit[place.row.workflow].give(1, now=now)
-                elif place.starts:
-                    self._credit[place.row.workflow].give(1, now=now)
-                    self._starter.begin(place, event, raw)
-                else:
-                    self._starter.await_turn(place, event, raw)
-            for listener, decision in decisions:
-                if isinstance(decision, Gathered):
-                    self._credit[listener.graph.name].give(1, now=now)
-                    if is_new:
-                        self._starter.gathered(listener.graph.name, offer.event.seq)
-            answers.append(Accepted(event_id=event.id, duplicate=not is_new))
+        self._starter.moved(monotonic())
+        rows = commit.offer.events
+        known: Collection[int] = ()
+        if not all(are_new):
+            known = {row.seq for row, is_new in zip(rows, are_new, strict=True) if not is_new}
+        self._tell(commit, known)
+        # Of the credit that was taken, what waits as a row keeps its part. All bytes but those of runs that start
+        # now, which are taken anew, live in the store from here on.
+        spare = dict(commit.taken)
+        for place in commit.placed:
+            is_new = place.row.event not in known
+            self._settle(place, is_durable=is_new)
+            if is_new and place.starts:
+                self._starter.begin(place)
+            elif is_new:
+                spare[self._credit[place.row.workflow]] -= 1
+                self._starter.await_turn(place)
+        self._give_back(spare.items())
+        if rows:
+            for workflow, gathered in commit.arrivals.gathered(rows[0].seq, known).items():
+                self._starter.gathered(workflow, gathered)
         self._starter.kick()
-        return answers
+        return [
+            Accepted(event_id=row.id, duplicate=not is_new)
+            for row, is_new in zip(rows, are_new, strict=True)
+        ]
 
-    def offer(
-        self,
-        sensor: str,
-        event: Event[Any],
-        raw: bytes,
-        decisions: Sequence[tuple[Listener, Decision]],
-        now: int,
-    ) -> tuple[Offer, list[Placed]]:
-        seq = self._clock.next_id()
-        places: list[Placed] = []
+    def offer(self, sensor: str, arrivals: Arrivals, now: int) -> tuple[Offer, Sequence[Placed]]:
+        """Return what the store is to keep, and the places that were taken for runs."""
+        first = self._clock.next_id()
+        # Those of runs and dead letters stand behind those of the events.
+        numbers = count(first + len(arrivals.events))
+        placed: list[Placed] = []
         letters: list[DeadLetterRow] = []
-        spelled: list[tuple[str, Decision, int | None]] = []
-        for listener, decision in decisions:
-            name = listener.graph.name
-            run = None
-            if isinstance(decision, Fired):
-                lane = self._scheduler.lanes[name]
-                run = self._clock.next_id()
-                starts = self._scheduler.place(lane, PendingRun(id=run, key=decision.key))
-                state: RunState = "running" if starts else "pending"
-                row = RunRow(run, name, seq, decision.key, state, now, now if starts else None)
-                places.append(Placed(lane, row, starts=starts))
-            elif isinstance(decision, Failed):
-                letters.append(
-                    DeadLetterRow(
-                        id=self._clock.next_id(),
-                        sensor=sensor,
-                        event_id=event.id,
-                        workflow=name,
-                        event=seq,
-                        reason="trigger_failed",
-                        detail=f"{decision.clause}: {decision.error}",
-                        subject=event.subject,
-                        raw=raw,
-                        created_at=now,
-                    )
-                )
-            spelled.append((name, decision, run))
-        event_row = EventRow(
-            seq,
-            event.source,
-            event.id,
-            sensor,
-            event.type,
-            event.subject,
-            to_micros(event.time),
-            now,
-            raw,
-            spell_decisions(spelled),
-        )
-        return Offer(event_row, [place.row for place in places], letters), places
+        spelled: Iterable[str]
+        if arrivals.fire_nothing:
+            shared = [(each.graph.name, decision, None) for each, decision in arrivals.shared or ()]
+            spelled = repeat(spell_decisions(shared))
+        else:
+            spelled = []
+            for arrived, decisions in zip(
+                arrivals.numbered(first), arrivals.decisions, strict=True
+            ):
+                told: list[tuple[str, Decision, int | None]] = []
+                for listener, decision in decisions:
+                    run = None
+                    if isinstance(decision, Fired):
+                        run = next(numbers)
+                        placed.append(self._place(run, listener, decision.key, arrived, now))
+                    elif isinstance(decision, Failed):
+                        letters.append(
+                            _letter(next(numbers), sensor, listener, decision, arrived, now)
+                        )
+                    told.append((listener.graph.name, decision, run))
+                spelled.append(spell_decisions(told))
+        self._clock.never_below(next(numbers) - 1)
+        rows = arrivals.rows(first, sensor, now, spelled)
+        return Offer(rows, [place.row for place in placed], letters), placed
 
-    def settle(self, places: Sequence[Placed], *, is_durable: bool) -> None:
-        for place in places:
-            pending = PendingRun(id=place.row.id, key=place.row.key)
-            self._scheduler.placed(place.lane, pending, starts=place.starts, is_durable=is_durable)
+    def _place(
+        self, run: int, listener: Listener, key: str | None, arrived: Arrived, now: int
+    ) -> Placed:
+        name = listener.graph.name
+        lane = self._scheduler.lanes[name]
+        starts = self._scheduler.place(lane, PendingRun(run, key))
+        state: RunState = "running" if starts else "pending"
+        row = RunRow(run, name, arrived.seq, key, state, now, now if starts else None)
+        return Placed(lane, row, starts, arrived)
 
-    def _tell(
-        self, commit: Commit, event: Event[Any], offer: Offer, durable_at: datetime, *, is_new: bool
-    ) -> None:
+    def give_up(self, placed: Iterable[Placed]) -> None:
+        """Take back the places of runs that will not be."""
+        for place in placed:
+            self._settle(place, is_durable=False)
+
+    def _settle(self, place: Placed, *, is_durable: bool) -> None:
+        run = PendingRun(place.row.id, place.row.key)
+        self._scheduler.placed(place.lane, run, starts=place.starts, is_durable=is_durable)
+
+    def _tell(self, commit: Commit, known: Collection[int]) -> None:
+        rows = commit.offer.events
+        new = [row for row in rows if row.seq not in known] if known else rows
         self._telemetry.emit(
-            EventAccepted(
+            EventsAccepted(
                 sensor=commit.sensor,
-                event_id=event.id,
-                duplicate=not is_new,
-                occurred_at=event.time,
-                observed_at=commit.observed_at,
-                durable_at=durable_at,
+                event_ids=[row.id for row in new],
+                duplicates=len(rows) - len(new),
+                ages_seconds=[(commit.observed_at - row.time) / 1e6 for row in new],
+                took_seconds=(self._clock.now_micros() - commit.observed_at) / 1e6,
             )
         )
-        if is_new:
-            for letter in offer.dead:
+        for letter in commit.offer.dead:
+            if letter.event not in known:
                 self._telemetry.emit(
                     EventDeadLettered(
                         sensor=commit.sensor,
                         workflow=letter.workflow,
                         reason=letter.reason,
-                        event_id=event.id,
+                        event_id=letter.event_id,
                         detail=letter.detail,
                     )
                 )
+
+
+def _letter(
+    number: int, sensor: str, listener: Listener, decision: Failed, arrived: Arrived, now: int
+) -> DeadLetterRow:
+    return DeadLetterRow(
+        id=number,
+        sensor=sensor,
+        event_id=arrived.event.id,
+        workflow=listener.graph.name,
+        event=arrived.seq,
+        reason="trigger_failed",
+        detail=f"{decision.clause}: {decision.error}",
+        subject=arrived.event.subject,
+        raw=arrived.raw,
+        created_at=now,
+    )
 
 
 def _in_hand(lanes: Sequence[Lane]) -> int:

@@ -15,7 +15,7 @@ from reactor.engine.credits import Budget
 from reactor.engine.crew import Crew
 from reactor.engine.event_json import decode_event
 from reactor.engine.gathering import Gathering
-from reactor.engine.matching import Listener, listeners_by_sensor
+from reactor.engine.matching import listeners_by_sensor
 from reactor.engine.outbox import Outbox, installed_outlet
 from reactor.engine.redriving import Redriving
 from reactor.engine.runner import ActiveRun
@@ -33,17 +33,14 @@ if TYPE_CHECKING:
 
     from reactor.clock import Clock
     from reactor.engine.acceptance import Placed
+    from reactor.engine.arrivals import Arrived
     from reactor.engine.executors import Executors
     from reactor.engine.scheduler import Start
     from reactor.model.graph import Graph
     from reactor.model.outlet import OpenOutlet
     from reactor.model.sensor import Sensor
-    from reactor.model.trigger import Decision
-    from reactor.store.contract import Store, StoredRun
+    from reactor.store.contract import BatchRow, Store, StoredRun
     from reactor.telemetry import Telemetry
-
-    # An event, its data as JSON, and what each workflow that listens makes of it.
-    Matched = tuple[Event[Any], bytes, list[tuple[Listener, Decision]]]
 
 DEATHS_BEFORE_PARKING = 3
 START_BATCH = 256
@@ -95,7 +92,7 @@ class Engine:
         self._redriving = Redriving(store, self._acceptance, self._data_types, clock, self._line_up)
         self._gathering = Gathering(self._tools, clock, self._spawn, self._line_up)
         self._crew = Crew(store, left=self._left, moved=self.moved)
-        self._fresh: dict[int, tuple[Placed, Event[Any], bytes]] = {}
+        self._fresh: dict[int, Placed] = {}
         self._active: dict[int, tuple[ActiveRun, Lane]] = {}
         self._helpers: set[asyncio.Task[Any]] = set()
         self._idle = asyncio.Event()
@@ -177,9 +174,9 @@ class Engine:
             return await self.outbox.redrive(letter)
         return await self._redriving.redrive(letter, sensor)
 
-    def gathered(self, workflow: str, seq: int) -> None:
-        """Count a durable event towards the next batch of a workflow."""
-        self._gathering.add(workflow, seq)
+    def gathered(self, workflow: str, events: Sequence[Arrived]) -> None:
+        """Count durable events, in the order of their numbers, towards the next batches of a workflow."""
+        self._gathering.add(workflow, events)
 
     def _line_up(self, workflow: str) -> None:
         lane = self.scheduler.find(workflow)
@@ -192,25 +189,41 @@ class Engine:
         """Note that something was made durable, at this monotonic time."""
         self.moved_at = at
 
-    def begin(self, place: Placed, event: Event[Any], raw: bytes) -> None:
+    def begin(self, place: Placed) -> None:
         """Begin a run whose row is durable and running."""
-        self._start(self._new_run(place, event, raw, place.row.created_at), place.lane)
+        self._start(self._new_run(place, place.row.created_at), place.lane)
 
-    def await_turn(self, place: Placed, event: Event[Any], raw: bytes) -> None:
+    def await_turn(self, place: Placed) -> None:
         """Keep the event of a pending run at hand, so that it need not be read again if its turn comes soon."""
-        if len(self._fresh) < MOST_FRESH and len(raw) <= LARGEST_FRESH_BYTES:
-            self._fresh[place.row.id] = (place, event, raw)
+        if len(self._fresh) < MOST_FRESH and len(place.arrived.raw) <= LARGEST_FRESH_BYTES:
+            self._fresh[place.row.id] = place
 
-    def _new_run(self, place: Placed, event: Event[Any], raw: bytes, started_at: int) -> ActiveRun:
-        row = place.row
+    def _new_run(self, place: Placed, started_at: int) -> ActiveRun:
+        row, arrived = place.row, place.arrived
         return ActiveRun(
             self._tools,
             self._crew,
             place.lane.graph,
             run=row.id,
             key=row.key,
-            event=event,
-            event_json=raw,
+            event=arrived.event,
+            event_json=arrived.raw,
+            created_at=row.created_at,
+            started_at=started_at,
+        )
+
+    def _new_batch(
+        self, graph: Graph, row: BatchRow, batch: Sequence[Arrived], started_at: int
+    ) -> ActiveRun:
+        return ActiveRun(
+            self._tools,
+            self._crew,
+            graph,
+            run=row.id,
+            key=None,
+            event=batch[0].event,
+            event_json=batch[0].raw,
+            batch=[(arrived.event, arrived.raw) for arrived in batch],
             created_at=row.created_at,
             started_at=started_at,
         )
@@ -252,7 +265,8 @@ class Engine:
         try:
             await self._tools.durably(lambda: self.store.start_runs(ids, started_at))
             fresh = {run: self._fresh.pop(run) for run in ids if run in self._fresh}
-            stored = await self._load([run for run in ids if run not in fresh])
+            whole = {run: taken for run in ids if (taken := self._gathering.take(run))}
+            stored = await self._load([run for run in ids if run not in fresh and run not in whole])
         except StoreStoppedError:
             return
         now = monotonic()
@@ -262,7 +276,10 @@ class Engine:
             self.credits[start.lane.graph.name].give(1, now=now)
             run = stored.get(start.run.id)
             if start.run.id in fresh:
-                self._start(self._new_run(*fresh[start.run.id], started_at), start.lane)
+                self._start(self._new_run(fresh[start.run.id], started_at), start.lane)
+            elif start.run.id in whole:
+                batch = self._new_batch(start.lane.graph, *whole[start.run.id], started_at)
+                self._start(batch, start.lane)
             elif run is None or run.state != "running":
                 self.scheduler.leave(start.lane, start.run.key)
             else:

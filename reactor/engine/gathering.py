@@ -1,7 +1,8 @@
 """Batches on their way: events that wait, durably, for a run that takes them together.
 
 An event is gathered in the commit that accepts it: its decision says so. Here is only how many there are since the last
-batch and when they must go; all of that is read from the store again after a restart.
+batch and when they must go; all of that is read from the store again after a restart. The events themselves are kept at
+hand as far as there is room, so that they need not be read again for a batch that begins soon.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from reactor.clock import Clock
+    from reactor.engine.arrivals import Arrived
     from reactor.engine.tools import Tools
     from reactor.model.graph import Graph
     from reactor.model.trigger import Batch
@@ -27,14 +29,20 @@ if TYPE_CHECKING:
 MICROSECOND = timedelta(microseconds=1)
 
 
+# Events kept at hand for batches that have not begun: about 40 MB at most.
+MOST_KEPT = 16_384
+MOST_KEPT_BYTES = 16 * 1024 * 1024
+
+
 @dataclass(slots=True)
 class Gathered:
-    """The events of one workflow since its last batch."""
+    """The events of one workflow since its last batch; `events` are at hand, or None where some are not."""
 
     count: int
     first: int
     last: int
     timer: asyncio.TimerHandle
+    events: list[Arrived] | None
 
 
 class Gathering:
@@ -55,15 +63,25 @@ class Gathering:
         self._open: dict[str, Gathered] = {}
         # Workflows whose earlier events have not been read yet, and from where their batches count.
         self._unread: dict[str, tuple[int, tuple[str, ...]]] = {}
-        self._early: dict[str, list[int]] = {}
+        self._early: dict[str, list[Arrived]] = {}
         # The last event that was read or counted: the store may have shown one before its commit was told of here.
         self._last: dict[str, int] = {}
         # Full batches that are not in the store yet, and the one task of each workflow that writes them.
         self._lines: dict[str, deque[BatchRow]] = {}
         self._writing: dict[str, asyncio.Task[object]] = {}
+        # Batches whose events are all at hand, by the run's id.
+        self._whole: dict[int, tuple[BatchRow, Sequence[Arrived]]] = {}
+        self._kept = 0
+        self._kept_bytes = 0
 
     def define(self, graphs: Sequence[Graph]) -> None:
         """Set which workflows gather. What was gathered for one that is gone waits until it is back."""
+        # Their data may be read by other types now.
+        for run in [*self._whole]:
+            self.take(run)
+        for gathered in self._open.values():
+            self._let_go(gathered.events or ())
+            gathered.events = None
         batches = {graph.name: graph for graph in graphs if graph.batch is not None}
         for name in self._batches.keys() - batches.keys():
             self._forget(name)
@@ -100,30 +118,60 @@ class Gathering:
         self._unread.pop(name)
         if found is not None:
             age = (self._clock.now_micros() - found.oldest_at) * MICROSECOND
-            self._open[name] = Gathered(
-                found.count, found.first, found.last, self._timer(name, age)
-            )
+            timer = self._timer(name, age)
+            self._open[name] = Gathered(found.count, found.first, found.last, timer, None)
         self._last[name] = max(known, self._last.get(name, 0))
-        for seq in self._early.pop(name, []):
-            self.add(name, seq)
+        self.add(name, self._early.pop(name, ()))
 
-    def add(self, workflow: str, seq: int) -> None:
-        """Count an event that is durable; those of one workflow come in the order of their numbers."""
+    def add(self, workflow: str, arrived: Sequence[Arrived]) -> None:
+        """Count events that are durable; those of one workflow come in the order of their numbers."""
         if workflow in self._unread:
-            self._early.setdefault(workflow, []).append(seq)
+            self._early.setdefault(workflow, []).extend(arrived)
             return
-        if seq <= self._last.get(workflow, 0):
+        known = self._last.get(workflow, 0)
+        if arrived and arrived[0].seq <= known:
+            arrived = [one for one in arrived if one.seq > known]
+        if not arrived:
             return
-        self._last[workflow] = seq
-        gathered = self._open.get(workflow)
-        if gathered is None:
-            if workflow not in self._batches:
-                return
-            timer = self._timer(workflow, timedelta(0))
-            gathered = self._open[workflow] = Gathered(0, seq, seq, timer)
-        gathered.count += 1
-        gathered.last = seq
-        self._close_if_full(workflow)
+        self._last[workflow] = arrived[-1].seq
+        begin = 0
+        while begin < len(arrived) and workflow in self._batches:
+            gathered = self._open.get(workflow)
+            if gathered is None:
+                seq = arrived[begin].seq
+                timer = self._timer(workflow, timedelta(0))
+                gathered = self._open[workflow] = Gathered(0, seq, seq, timer, [])
+            room = max(self._batches[workflow].size - gathered.count, 1)
+            part = arrived[begin : begin + room]
+            begin += len(part)
+            gathered.count += len(part)
+            gathered.last = part[-1].seq
+            self._keep(gathered, part)
+            self._close_if_full(workflow)
+
+    def _keep(self, gathered: Gathered, part: Sequence[Arrived]) -> None:
+        """Keep events at hand, or none of their batch where there is no room for all."""
+        if gathered.events is None:
+            return
+        size_bytes = sum([len(one.raw) for one in part])
+        if self._kept + len(part) > MOST_KEPT or self._kept_bytes + size_bytes > MOST_KEPT_BYTES:
+            self._let_go(gathered.events)
+            gathered.events = None
+            return
+        self._kept += len(part)
+        self._kept_bytes += size_bytes
+        gathered.events += part
+
+    def _let_go(self, events: Sequence[Arrived]) -> None:
+        self._kept -= len(events)
+        self._kept_bytes -= sum([len(one.raw) for one in events])
+
+    def take(self, run: int) -> tuple[BatchRow, Sequence[Arrived]] | None:
+        """Return a batch with its events, once; None where they are not at hand."""
+        whole = self._whole.pop(run, None)
+        if whole is not None:
+            self._let_go(whole[1])
+        return whole
 
     def stop(self) -> None:
         """Begin no more batches; what is gathered waits for the next start."""
@@ -145,7 +193,10 @@ class Gathering:
         if gathered is not None:
             gathered.timer.cancel()
             line = self._lines.setdefault(workflow, deque())
-            line.append(self._row(workflow, gathered.first, gathered.last))
+            row = self._row(workflow, gathered.first, gathered.last)
+            if gathered.events is not None:
+                self._whole[row.id] = (row, gathered.events)
+            line.append(row)
             if workflow not in self._writing:
                 self._writing[workflow] = self._spawn(self._line_up(workflow, line))
 
@@ -171,5 +222,6 @@ class Gathering:
         gathered = self._open.pop(workflow, None)
         if gathered is not None:
             gathered.timer.cancel()
+            self._let_go(gathered.events or ())
         self._unread.pop(workflow, None)
         self._early.pop(workflow, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A workflow and those of its triggers that watch one sensor."""
+    """A workflow and those of its triggers that watch one sensor.
+
+    `always` is its decision where that is the same for every event.
+    """
 
     graph: Graph
     triggers: tuple[Trigger, ...]
+    always: Decision | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "always", _always(self.triggers, self.graph))
 
 
 def listeners_by_sensor(graphs: Sequence[Graph]) -> dict[str, list[Listener]]:
@@ -39,8 +46,18 @@ def listeners_by_sensor(graphs: Sequence[Graph]) -> dict[str, list[Listener]]:
     return found
 
 
+def _always(triggers: Sequence[Trigger], graph: Graph) -> Decision | None:
+    if len(triggers) != 1 or triggers[0].conditions:
+        return None
+    if triggers[0].batch_of is not None:
+        return Gathered(triggers[0].batch_of)
+    return Fired(None) if triggers[0].key_of is None and graph.key is None else None
+
+
 def match(listener: Listener, event: Event[Any]) -> Decision:
     """Return the decision of one workflow: the first trigger that fires, else the first that failed, else a refusal."""
+    if listener.always is not None:
+        return listener.always
     if len(listener.triggers) == 1:
         return decide(listener.triggers[0], event, key_of=listener.graph.key)
     decisions = [decide(trigger, event, key_of=listener.graph.key) for trigger in listener.triggers]
@@ -58,8 +75,6 @@ def spell_decisions(decisions: Sequence[tuple[str, Decision, int | None]]) -> st
         # The two that come by the thousand.
         if type(decision) is Fired and decision.key is None and run is not None:
             return f'[[{_as_json(workflow)},"fired","{spell_id(run)}",""]]'
-        if type(decision) is Gathered:
-            return f'[[{_as_json(workflow)},"gathered","{decision.batch.describe()}",""]]'
     rows: list[list[str]] = []
     for workflow, decision, run in decisions:
         match decision:

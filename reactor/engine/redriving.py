@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reactor.clock import from_micros
-from reactor.engine.event_json import decode_event, encode
+from reactor.engine.arrivals import Arrivals
+from reactor.engine.event_json import decode_event
 from reactor.engine.matching import match
 from reactor.model.event import Event
 from reactor.model.trigger import Failed
@@ -82,16 +83,15 @@ class Redriving:
         event: Event[Any],
         decisions: Sequence[tuple[Listener, Decision]],
     ) -> Offer:
-        now = self._clock.now_micros()
-        offer, places = self._acceptance.offer(
-            letter.sensor, event, encode(event.data), decisions, now
+        offer, placed = self._acceptance.offer(
+            letter.sensor, Arrivals([event], [decisions]), self._clock.now_micros()
         )
-        self._acceptance.settle(places, is_durable=False)
-        for row in offer.runs:
-            # They line up behind what waits already; a place is found for them there.
-            row.state, row.started_at = "pending", None
-            if letter.event is not None:
-                row.event = letter.event
+        self._acceptance.give_up(placed)
+        # They line up behind what waits already; a place is found for them there.
+        offer.runs = [
+            row._replace(state="pending", started_at=None, event=letter.event or row.event)
+            for row in offer.runs
+        ]
         return offer
 
     async def _commit_redrive(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
@@ -15,8 +15,10 @@ NO_BOUND = 2**63 - 1
 StepOutcome = Literal["succeeded", "failed", "timed_out", "cancelled", "skipped"]
 
 
-@dataclass(slots=True)
-class EventRow:
+# The rows that come by the thousand are tuples: a store may hand them on to its database as they are.
+
+
+class EventRow(NamedTuple):
     """An event as stored. Instants are microseconds since 1970; `decisions` and `data` are JSON."""
 
     seq: int
@@ -31,8 +33,7 @@ class EventRow:
     decisions: str
 
 
-@dataclass(slots=True)
-class RunRow:
+class RunRow(NamedTuple):
     """A run as stored at its birth: pending, or running at once where the scheduler had room for it."""
 
     id: int
@@ -119,15 +120,14 @@ class Backlog:
 
 @dataclass(slots=True)
 class Offer:
-    """One event with all that its acceptance writes. `runs` and `dead` are kept only if the event is new."""
+    """Events with all that their acceptance writes. Of `runs` and `dead` those of new events are kept."""
 
-    event: EventRow
-    runs: Sequence[RunRow]
+    events: Sequence[EventRow]
+    runs: Sequence[RunRow] = ()
     dead: Sequence[DeadLetterRow] = ()
 
 
-@dataclass(slots=True)
-class StepRow:
+class StepRow(NamedTuple):
     """The recorded end of a step."""
 
     run: int
@@ -154,8 +154,7 @@ class AttemptRow:
     next_at: int
 
 
-@dataclass(slots=True)
-class RunEnd:
+class RunEnd(NamedTuple):
     """How a run ended."""
 
     run: int
@@ -181,8 +180,7 @@ class StoredRun:
     batch: Sequence[EventRow] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PendingRun:
+class PendingRun(NamedTuple):
     """As much of a pending run as the scheduler keeps in memory."""
 
     id: int
@@ -205,7 +203,7 @@ class Store(Protocol):
     """
 
     def accept(
-        self, offers: Sequence[Offer], sensor: str, cursor: Mapping[str, bytes | None]
+        self, offer: Offer, sensor: str, cursor: Mapping[str, bytes | None]
     ) -> Awaitable[list[bool]]:
         """Keep events, runs, dead letters and cursor in one transaction; return for each event whether it is new."""
         ...

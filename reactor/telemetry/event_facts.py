@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from reactor.telemetry.fact import Fact
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime, timedelta
 
     from reactor.telemetry.metrics import Metrics
@@ -18,28 +19,36 @@ _DURABLE = ("durable",)
 
 
 @dataclass(slots=True, kw_only=True)
-class EventAccepted(Fact):
-    """An event is durable. A duplicate was so before; it is counted apart and has no latency."""
+class EventsAccepted(Fact):
+    """Events that came together are durable. Duplicates were so before; they are counted apart and have no latency.
+
+    `ages_seconds` is how old each was when it was observed; `took_seconds` how long it then took to make them durable.
+    """
 
     level: ClassVar[int] = logging.DEBUG
-    message: ClassVar[str] = "event accepted"
+    message: ClassVar[str] = "events accepted"
 
     sensor: str
-    event_id: str
-    duplicate: bool
-    occurred_at: datetime
-    observed_at: datetime
-    durable_at: datetime
+    event_ids: Sequence[str]
+    duplicates: int
+    ages_seconds: Sequence[float]
+    took_seconds: float
 
     def count(self, metrics: Metrics) -> None:
-        if self.duplicate:
-            metrics.events_duplicate.add((self.sensor,))
-            return
-        metrics.events_accepted.add((self.sensor,))
-        observed_at = self.observed_at
-        latency = metrics.event_latency
-        latency.observe(_OBSERVED, (observed_at - self.occurred_at).total_seconds())
-        latency.observe(_DURABLE, (self.durable_at - observed_at).total_seconds())
+        if self.duplicates:
+            metrics.events_duplicate.add((self.sensor,), self.duplicates)
+        if accepted := len(self.event_ids):
+            metrics.events_accepted.add((self.sensor,), accepted)
+            metrics.event_latency.observe_all(_OBSERVED, self.ages_seconds)
+            metrics.event_latency.observe_all(_DURABLE, [self.took_seconds] * accepted)
+
+    def fields(self) -> dict[str, object]:
+        return {
+            "sensor": self.sensor,
+            "event_ids": list(self.event_ids),
+            "duplicates": self.duplicates,
+            "took_seconds": self.took_seconds,
+        }
 
 
 @dataclass(slots=True, kw_only=True)

@@ -68,7 +68,7 @@ def outgoing_row(run: int, part: int, *, lane: str = "l", payload: bytes = b"x")
 
 async def add(store: Store, seq: int, *runs: RunRow) -> bool:
     """Accept one event with its runs; return whether it was new."""
-    return (await store.accept([Offer(event_row(seq), runs)], "s", {}))[0]
+    return (await store.accept(Offer([event_row(seq)], runs), "s", {}))[0]
 
 
 class StoreContract:
@@ -80,27 +80,26 @@ class StoreContract:
 
     async def test_an_event_is_new_once(self, open_store: OpenStore) -> None:
         store = await open_store()
-        first = Offer(event_row(1, id="x"), [run_row(2, 1)])
-        again = Offer(event_row(3, id="x"), [run_row(4, 3)])
-        assert await store.accept([first], "s", {}) == [True]
-        assert await store.accept([again], "s", {}) == [False]
+        first = Offer([event_row(1, id="x")], [run_row(2, 1)])
+        again = Offer([event_row(3, id="x")], [run_row(4, 3)])
+        assert await store.accept(first, "s", {}) == [True]
+        assert await store.accept(again, "s", {}) == [False]
         assert await store.pending_counts() == {"w": 1}
 
     async def test_one_call_sorts_new_events_from_known_ones(self, open_store: OpenStore) -> None:
         store = await open_store()
         await add(store, 1)
-        offers = [
-            Offer(event_row(2, id="1"), [run_row(10, 2)]),
-            Offer(event_row(3), [run_row(11, 3)]),
-            Offer(event_row(4, id="3"), [run_row(12, 4)]),
-        ]
-        assert await store.accept(offers, "s", {}) == [False, True, False]
+        offer = Offer(
+            [event_row(2, id="1"), event_row(3), event_row(4, id="3")],
+            [run_row(10, 2), run_row(11, 3), run_row(12, 4)],
+        )
+        assert await store.accept(offer, "s", {}) == [False, True, False]
         assert [run.id for run in await store.pending_runs("w", 0, 10)] == [11]
 
     async def test_a_cursor_moves_with_its_events(self, open_store: OpenStore) -> None:
         store = await open_store()
-        await store.accept([Offer(event_row(1), [])], "s", {"a": b"1", "b": b"2"})
-        await store.accept([Offer(event_row(2), [])], "s", {"a": None, "b": b"3"})
+        await store.accept(Offer([event_row(1)]), "s", {"a": b"1", "b": b"2"})
+        await store.accept(Offer([event_row(2)]), "s", {"a": None, "b": b"3"})
         assert await store.cursor("s") == {"b": b"3"}
         assert await store.cursor("other") == {}
 
@@ -219,9 +218,9 @@ class StoreContract:
         store = await open_store()
         assert await store.open_batch("w", ["s"], 10, 9) is None
         for seq, workflow in ((11, "w"), (12, "other"), (13, "w"), (14, "w")):
-            row = event_row(seq, at=seq)
-            row.decisions = f'[["{workflow}","gathered","batch",""]]'
-            await store.accept([Offer(row, [])], "s", {})
+            decisions = f'[["{workflow}","gathered","batch",""]]'
+            row = event_row(seq, at=seq)._replace(decisions=decisions)
+            await store.accept(Offer([row]), "s", {})
         store = await open_store()
         # Where a workflow's batches begin is kept from the first call.
         found = await store.open_batch("w", ["s"], 13, 9)
@@ -240,9 +239,9 @@ class StoreContract:
         store = await open_store()
         assert await store.open_batch("w", ["s"], 10, 9) is None
         for seq in (11, 12, 13):
-            row = event_row(seq, at=seq)
-            row.decisions = '[["w","gathered","batch",""]]'
-            await store.accept([Offer(row, [])], "s", {})
+            decisions = '[["w","gathered","batch",""]]'
+            row = event_row(seq, at=seq)._replace(decisions=decisions)
+            await store.accept(Offer([row]), "s", {})
         found = await store.open_batch("w", ["s"], 0, 2)
         assert found == OpenBatch(count=2, first=11, last=12, oldest_at=11)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ import pytest
 
 from reactor import Event, Workflow
 from reactor.api import DefinitionError, Sensor
+from reactor.engine import gathering
 from reactor.model.graph import compile_workflow
-from reactor.store.contract import BatchRow, Retention
+from reactor.store.contract import BatchRow, Retention, StoredRun
 from reactor.testing.harness import Harness, harness
 
 pytestmark = pytest.mark.virtual_time
@@ -76,6 +77,45 @@ async def test_events_in_one_accept_fill_batches_too(tmp_path: Path) -> None:
         await h.engine.accept("s", events, {}, wait=True)
         await h.wait_for_ends(3)
     assert sorted(got) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+@pytest.mark.parametrize("most_kept", [100, 3])
+async def test_only_batches_that_are_not_all_at_hand_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_kept: int
+) -> None:
+    got: list[list[int]] = []
+    read: list[int] = []
+    monkeypatch.setattr(gathering, "MOST_KEPT", most_kept)
+    async with harness(summing(2, "1h", got, concurrency=1), state=tmp_path) as h:
+        load = h.engine.store.load_runs
+
+        async def load_runs(runs: Sequence[int]) -> list[StoredRun]:
+            read.extend(runs)
+            return await load(runs)
+
+        monkeypatch.setattr(h.engine.store, "load_runs", load_runs)
+        now = h.engine.clock.now()
+        events = [Event(id=str(n), source="s", type="t", time=now, data=n) for n in range(6)]
+        await h.engine.accept("s", events, {}, wait=True)
+        await h.wait_for_ends(3)
+        # Room again, and nothing left of what was let go.
+        await fire(h, 6, 7)
+        await h.wait_for_ends(4)
+    assert got == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    assert len(read) == (0 if most_kept == 100 else 2)
+
+
+async def test_events_at_hand_are_read_again_after_a_reload(tmp_path: Path) -> None:
+    got: list[list[int]] = []
+    flow = summing(3, "1h", got)
+    async with harness(flow, state=tmp_path) as h:
+        await fire(h, 1, 2)
+        graph, _ = compile_workflow(flow)
+        assert graph is not None
+        h.engine.define([graph], {"s": SOURCE})
+        await fire(h, 3)
+        await h.wait_for_ends(1)
+    assert got == [[1, 2, 3]]
 
 
 async def test_a_repeated_event_is_in_one_batch_once(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from reactor.engine.scheduler import Lane, Scheduler
 from reactor.engine.step_call import context_for
 from reactor.model.context import Context
 from reactor.model.graph import Graph, Step
-from reactor.store.contract import OutgoingRow, PendingRun, RunEnd, StepRow
+from reactor.store.contract import Offer, OutgoingRow, PendingRun, RunEnd, StepRow
 from reactor.store.sqlite import SqliteStore
 from tests.simulation.minimise import kinds_of, minimise
 from tests.simulation.plan import PLAN, Plan, draw_plan
@@ -30,10 +30,10 @@ SEEDS = 100
 def acknowledged_before_the_commit(patch: pytest.MonkeyPatch) -> None:
     accept = SqliteStore.accept
 
-    def too_early(self: SqliteStore, offers: Sequence[Any], sensor: str, cursor: Any) -> Any:
-        accept(self, offers, sensor, cursor)
+    def too_early(self: SqliteStore, offer: Offer, sensor: str, cursor: Any) -> Any:
+        accept(self, offer, sensor, cursor)
         answer = asyncio.get_running_loop().create_future()
-        answer.set_result([True] * len(offers))
+        answer.set_result([True] * len(offer.events))
         return answer
 
     patch.setattr(SqliteStore, "accept", too_early)
@@ -51,8 +51,8 @@ def a_result_is_forgotten_at_a_resume(patch: pytest.MonkeyPatch) -> None:
 def a_credit_is_not_given_back(patch: pytest.MonkeyPatch) -> None:
     give_back = Acceptance._give_back
 
-    def stingy(self: Acceptance, taken: Sequence[tuple[Budget, int]]) -> None:
-        give_back(self, taken[1:])
+    def stingy(self: Acceptance, taken: Iterable[tuple[Budget, int]]) -> None:
+        give_back(self, [*taken][1:])
 
     patch.setattr(Acceptance, "_give_back", stingy)
 

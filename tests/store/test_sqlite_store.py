@@ -206,9 +206,8 @@ async def test_a_batch_ends_where_it_would_swell_the_journal(
     monkeypatch.setattr("reactor.store.sqlite.operations.accept", wait)
     answers = []
     for seq in range(1, 7):
-        event = event_row(seq)
-        event.data = b'"12345678"'
-        answers.append(store.accept([Offer(event, [])], "s", {}))
+        event = event_row(seq)._replace(data=b'"12345678"')
+        answers.append(store.accept(Offer([event]), "s", {}))
         if seq == 1:
             assert begun.wait(10)
     all_wait.set()
@@ -282,13 +281,12 @@ async def test_a_full_disk_refuses_writes_and_recovers(
     store = await SqliteStore.open(tmp_path, filled=told.append)
     pages = connections[0].execute("PRAGMA page_count").fetchone()[0]
     connections[0].execute(f"PRAGMA max_page_count = {pages + 2}")
-    big = event_row(1)
-    big.data = b'"' + b"x" * 100_000 + b'"'
+    big = event_row(1)._replace(data=b'"' + b"x" * 100_000 + b'"')
     with pytest.raises(StoreFullError):
-        await store.accept([Offer(big, [])], "s", {})
+        await store.accept(Offer([big]), "s", {})
     assert store.statistics().is_full
     connections[0].execute("PRAGMA max_page_count = 1000000")
-    assert await store.accept([Offer(big, [])], "s", {}) == [True]
+    assert await store.accept(Offer([big]), "s", {}) == [True]
     assert not store.statistics().is_full
     assert told == [True, False]
     await store.close()
@@ -326,7 +324,7 @@ async def test_a_storage_error_ends_writing_in_the_middle_of_a_batch_too(
     begun, all_wait = threading.Event(), threading.Event()
 
     def fail(connection: sqlite3.Connection, accepts: list[operations.Accept]) -> None:
-        seqs = [offer.event.seq for operation in accepts for offer in operation.offers]
+        seqs = [event.seq for operation in accepts for event in operation.offer.events]
         if seqs == [1]:
             begun.set()
             all_wait.wait()
@@ -340,7 +338,7 @@ async def test_a_storage_error_ends_writing_in_the_middle_of_a_batch_too(
         accept(connection, accepts)
 
     monkeypatch.setattr("reactor.store.sqlite.operations.accept", fail)
-    answers = [store.accept([Offer(event_row(seq), [])], "s", {}) for seq in (1, 2, 3)]
+    answers = [store.accept(Offer([event_row(seq)]), "s", {}) for seq in (1, 2, 3)]
     assert begun.wait(10)
     all_wait.set()
     assert await answers[0] == [True]

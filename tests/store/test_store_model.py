@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 )
 
 from reactor.errors import StoreError, StoreFullError
-from reactor.store.contract import AttemptRow, DeadLetterRow, Offer, RunEnd
+from reactor.store.contract import AttemptRow, DeadLetterRow, EventRow, Offer, RunEnd, RunRow
 from reactor.testing import VirtualTimeLoop
 from reactor.testing.store_contract import event_row, run_row, step_row
 from tests.simulation.disk import Disk, SimulatedStore
@@ -77,7 +77,8 @@ class StoreMachine(RuleBasedStateMachine):
         at=st.binary(max_size=3),
     )
     def accept(self, names: list[str], keys: list[str | None], starts: bool, at: bytes) -> None:
-        offers = []
+        events: list[EventRow] = []
+        runs: list[RunRow] = []
         new = []
         for name in names:
             seq = self.next()
@@ -91,7 +92,8 @@ class StoreMachine(RuleBasedStateMachine):
                 )
                 for workflow, key in zip(WORKFLOWS, keys, strict=True)
             ]
-            offers.append(Offer(event_row(seq, id=name), rows))
+            events.append(event_row(seq, id=name))
+            runs += rows
             new.append(name not in self.events)
             if new[-1]:
                 self.events[name] = seq
@@ -99,7 +101,7 @@ class StoreMachine(RuleBasedStateMachine):
                     self.runs[row.id] = ModelRun(row.workflow, seq, row.key, row.state)
 
         async def accept() -> list[bool]:
-            return await self.store.accept(offers, "s", {"at": at})
+            return await self.store.accept(Offer(events, runs), "s", {"at": at})
 
         assert self.run(accept()) == new
         self.cursor = {"at": at}

@@ -11,8 +11,8 @@ import pytest
 
 from reactor.telemetry import Metrics, Telemetry, facts
 from reactor.telemetry.facts import (
-    EventAccepted,
     EventDeadLettered,
+    EventsAccepted,
     Fact,
     OccurrenceSkipped,
     RunFinished,
@@ -51,14 +51,13 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(name, labels)
 
 
-def accepted(*, duplicate: bool = False) -> EventAccepted:
-    return EventAccepted(
+def accepted(*, duplicate: bool = False) -> EventsAccepted:
+    return EventsAccepted(
         sensor="files:inbox",
-        event_id="7",
-        duplicate=duplicate,
-        occurred_at=OCCURRED_AT,
-        observed_at=OCCURRED_AT + timedelta(seconds=2),
-        durable_at=OCCURRED_AT + timedelta(seconds=2.5),
+        event_ids=[] if duplicate else ["7"],
+        duplicates=int(duplicate),
+        ages_seconds=[] if duplicate else [2.0],
+        took_seconds=0.5,
     )
 
 

@@ -165,6 +165,21 @@ def test_buckets_are_cumulative_and_a_negative_value_counts_as_zero() -> None:
     assert [sample.value for sample in family.samples] == [2, 3, 4, 4, 10.2]
 
 
+@pytest.mark.parametrize(
+    "values", [[], [0.7], [-3.0, 0.5, 0.7, 9.0], [9.0, 1.0, 0.5, 0.5, -0.1, 0.0]]
+)
+def test_many_observations_count_as_one_by_one(values: list[float]) -> None:
+    together = Histogram("h", "Documentation.", bounds=(0.5, 1.0))
+    alone = Histogram("h", "Documentation.", bounds=(0.5, 1.0))
+    together.observe_all((), values)
+    for value in values:
+        alone.observe((), value)
+    ([one], [other]) = (list(together.collect()), list(alone.collect()))
+    assert [sample.value for sample in one.samples] == pytest.approx(
+        [sample.value for sample in other.samples]
+    )
+
+
 def test_a_gauge_forgets_what_is_gone_and_merges_what_does_not_fit() -> None:
     family = mirrored_gauge(
         "g", "Documentation.", "sensor", {"a": 1, "b": 1, "c": 0}, limit=2, merge=min

@@ -195,7 +195,7 @@ async def _look(folder: Path, facts: Sequence[Fact]) -> tuple[str, str]:
         with closing(sqlite3.connect(folder / "reactor.db", isolation_level=None)) as database:
             digest, why = inspect(database, facts)
         event = EventRow(AFTERWARDS, "after", "1", "after", "t", None, 0, 0, b"", "[]")
-        if not why and await store.accept([Offer(event, [])], "after", {}) != [True]:
+        if not why and await store.accept(Offer([event]), "after", {}) != [True]:
             why = "the store takes no new event"
     except (ReactorError, sqlite3.Error) as error:
         return "", f"the store cannot be used: {error}"

@@ -70,7 +70,7 @@ class Flood:
                 seq, "s", str(seq), "s", "t", None, seq, seq, bytes(PAYLOAD_BYTES), "[]"
             )
             try:
-                await store.accept([Offer(event, [])], "s", {"k": b"%d" % seq})
+                await store.accept(Offer([event]), "s", {"k": b"%d" % seq})
             except ReactorError as error:
                 self.findings.append(f"G9: a write was refused: {error}")
                 return

@@ -94,7 +94,7 @@ class Workload:
 
     async def _accept(self, store: Store, sensor: str, luck: random.Random) -> int | None:
         """Accept one to four events, each with one run; return the last run, None when they were refused."""
-        offers, facts = [], []
+        events, runs, facts = [], [], []
         run = 0
         for _ in range(luck.randint(1, 4)):
             seq, run = next(self._ids), next(self._ids)
@@ -104,14 +104,16 @@ class Workload:
             event = EventRow(
                 seq, sensor, name, sensor, "t", None, seq, seq, data, '[["w","fired"]]'
             )
-            offers.append(Offer(event, [RunRow(run, "w", seq, None, "pending", seq, None)]))
+            events.append(event)
+            runs.append(RunRow(run, "w", seq, None, "pending", seq, None))
             facts += [
                 Fact("SELECT data FROM event WHERE source = ? AND id = ?", (sensor, name), (data,)),
                 Fact("SELECT event FROM run WHERE id = ?", (run,), (seq,)),
             ]
         cursor = next(self._cursors.setdefault(sensor, count(1)))
         facts.append(_cursor_fact(sensor, cursor))
-        told = await self._ask(lambda: store.accept(offers, sensor, {"k": b"%d" % cursor}), *facts)
+        offer = Offer(events, runs)
+        told = await self._ask(lambda: store.accept(offer, sensor, {"k": b"%d" % cursor}), *facts)
         self._removable += [fact for fact in told if "cursor" not in self.facts[fact].query]
         return run if told else None
 
@@ -175,7 +177,7 @@ class Workload:
             seq, sensor, f"gathered{seq}", sensor, "t", None, seq, seq, b"1", '[["v","gathered"]]'
         )
         if await self._ask(
-            lambda: store.accept([Offer(event, [])], sensor, {}),
+            lambda: store.accept(Offer([event]), sensor, {}),
             Fact("SELECT data FROM event WHERE seq = ?", (seq,), (b"1",)),
         ):
             fact = Fact("SELECT last_event FROM run WHERE id = ?", (run,), (seq,))

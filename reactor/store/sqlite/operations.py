@@ -7,13 +7,13 @@ may be sorted by statement, and each statement runs once for all of them.
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from reactor.store.contract import DeadLetterRow, Offer
+from reactor.store.contract import DeadLetterRow, EventRow, Offer
 from reactor.store.sqlite import statements as sql
 
 Row = tuple[Any, ...]
@@ -24,7 +24,7 @@ Tally = dict[tuple[str, str, str], int]
 class Rows:
     """Rows for prepared statements: the cheap, common operation."""
 
-    rows: Sequence[tuple[sql.Statement, Row]]
+    rows: Mapping[sql.Statement, Sequence[Row]]
     size_bytes: int = 0
     result: None = None
 
@@ -33,14 +33,14 @@ class Rows:
 class Accept:
     """Events with their runs, dead letters and a cursor; the result tells which events were new."""
 
-    offers: Sequence[Offer]
+    offer: Offer
     sensor: str
     cursor: Mapping[str, bytes | None]
     result: list[bool] = field(default_factory=list)
 
     @property
     def size_bytes(self) -> int:
-        return sum(len(offer.event.data) for offer in self.offers)
+        return sum([len(event.data) for event in self.offer.events])
 
 
 @dataclass(slots=True)
@@ -62,8 +62,8 @@ class BatchApplier:
         rows: defaultdict[sql.Statement, list[Row]] = defaultdict(list)
         for operation in batch:
             if type(operation) is Rows:
-                for statement, row in operation.rows:
-                    rows[statement].append(row)
+                for statement, more in operation.rows.items():
+                    rows[statement].extend(more)
         for statement in sql.IN_ORDER:
             if statement in rows:
                 execute_all(connection, statement, rows[statement])
@@ -89,67 +89,45 @@ def execute_all(
 def accept(connection: sqlite3.Connection, accepts: Sequence[Accept]) -> None:
     """Insert the events of all operations; where one was known before, sort out which."""
     known = _insert_events(
-        connection, [offer.event for operation in accepts for offer in operation.offers]
+        connection, [event for operation in accepts for event in operation.offer.events]
     )
-    fresh: list[Offer] = []
     tally: Tally = defaultdict(int)
     for operation in accepts:
-        operation.result = [offer.event.seq not in known for offer in operation.offers]
-        for offer, is_new in zip(operation.offers, operation.result, strict=True):
-            if is_new:
-                tally["sensor", offer.event.sensor, "accepted"] += 1
-                fresh.append(offer)
-    tally |= insert_runs(connection, fresh)
+        events = operation.offer.events
+        operation.result = (
+            [event.seq not in known for event in events] if known else [True] * len(events)
+        )
+        if new := sum(operation.result):
+            tally["sensor", operation.sensor, "accepted"] += new
+    tally |= insert_runs(connection, [operation.offer for operation in accepts], without=known)
     add_tally(connection, tally)
     for operation in accepts:
         for statement, row in cursor_rows(operation.sensor, operation.cursor):
             connection.execute(statement, row)
 
 
-def insert_runs(connection: sqlite3.Connection, offers: Sequence[Offer]) -> Tally:
-    """Insert the runs and dead letters of events that are in the store; return the counts to add."""
-    tally: Tally = defaultdict(int)
-    rows: list[Row] = []
-    for offer in offers:
-        for run in offer.runs:
-            tally["workflow", run.workflow, "fired"] += 1
-            rows.append(
-                (
-                    run.id,
-                    run.workflow,
-                    run.event,
-                    run.key,
-                    run.state,
-                    run.created_at,
-                    run.started_at,
-                )
-            )
-    execute_all(connection, sql.INSERT_RUN, rows)
-    letters = [letter_row(letter) for offer in offers for letter in offer.dead]
+def insert_runs(
+    connection: sqlite3.Connection, offers: Sequence[Offer], *, without: Collection[int] = ()
+) -> Tally:
+    """Insert the runs and dead letters of events that are in the store; return the counts to add.
+
+    Those of the events `without` are left out.
+    """
+    runs = [run for offer in offers for run in offer.runs]
+    letters = [letter for offer in offers for letter in offer.dead]
+    if without:
+        runs = [run for run in runs if run.event not in without]
+        letters = [letter for letter in letters if letter.event not in without]
+    execute_all(connection, sql.INSERT_RUN, runs)
     if letters:
-        connection.executemany(sql.INSERT_DEAD_LETTER, letters)
-    return tally
+        connection.executemany(sql.INSERT_DEAD_LETTER, [letter_row(letter) for letter in letters])
+    fired = Counter([run.workflow for run in runs])
+    return {("workflow", workflow, "fired"): count for workflow, count in fired.items()}
 
 
-def _insert_events(connection: sqlite3.Connection, events: Sequence[Any]) -> set[int]:
+def _insert_events(connection: sqlite3.Connection, events: Sequence[EventRow]) -> set[int]:
     """Insert events; return the sequence numbers of those that were known before and so were left out."""
-    rows = [
-        (
-            event.seq,
-            event.source,
-            event.id,
-            event.sensor,
-            event.type,
-            event.subject,
-            event.time,
-            event.accepted_at,
-            event.data,
-            event.decisions,
-        )
-        for event in events
-    ]
-    inserted = execute_all(connection, sql.INSERT_EVENT, rows)
-    if inserted == len(rows):
+    if execute_all(connection, sql.INSERT_EVENT, events) == len(events):
         return set()
     return {
         event.seq

@@ -19,14 +19,13 @@ if TYPE_CHECKING:
     from reactor.store.sqlite.operations import Row
 
 
-def emitted_rows(outgoing: Sequence[OutgoingRow]) -> list[tuple[sql.Statement, Row]]:
-    """Return the statements that put rows into the outbox, and count them."""
-    rows: list[tuple[sql.Statement, Row]] = [
-        (sql.INSERT_OUTGOING, _values(row)) for row in outgoing
-    ]
+def emitted_rows(outgoing: Sequence[OutgoingRow]) -> dict[sql.Statement, Sequence[Row]]:
+    """Return the rows that put these into the outbox, and count them, by statement."""
     counts = Counter(row.workflow for row in outgoing)
-    rows += [(sql.ADD_TALLY, ("workflow", name, "emitted", n)) for name, n in counts.items()]
-    return rows
+    return {
+        sql.INSERT_OUTGOING: [_values(row) for row in outgoing],
+        sql.ADD_TALLY: [("workflow", name, "emitted", count) for name, count in counts.items()],
+    }
 
 
 def delivered(connection: sqlite3.Connection, *, outgoing: Sequence[int]) -> None:

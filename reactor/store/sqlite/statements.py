@@ -74,10 +74,10 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (run, step, attempt) DO NOTHING
 """
 FINISH_RUN = ManyRows(
-    "UPDATE run SET state = 'finished', outcome = given.column1, finished_at = given.column2,"
-    " error = given.column3 FROM (",
+    "UPDATE run SET state = 'finished', outcome = given.column2, finished_at = given.column3,"
+    " error = given.column4 FROM (",
     4,
-    ") AS given WHERE run.id = given.column4 AND state <> 'finished'",
+    ") AS given WHERE run.id = given.column1 AND state <> 'finished'",
 )
 INSERT_OUTGOING = ManyRows(
     "INSERT INTO outbox (lane, workflow, run, step, part, outlet, options, target, key, attributes, payload,"

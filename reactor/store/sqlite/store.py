@@ -33,6 +33,7 @@ from reactor.store.sqlite.operations import (
     Accept,
     BatchApplier,
     Call,
+    Row,
     Rows,
     add_tally,
     cursor_rows,
@@ -123,9 +124,9 @@ class SqliteStore:
         )
 
     def accept(
-        self, offers: Sequence[Offer], sensor: str, cursor: Mapping[str, bytes | None]
+        self, offer: Offer, sensor: str, cursor: Mapping[str, bytes | None]
     ) -> Awaitable[list[bool]]:
-        return self._writer.write(Accept(offers, sensor, cursor))
+        return self._writer.write(Accept(offer, sensor, cursor))
 
     async def reject(self, letter: DeadLetterRow, cursor: Mapping[str, bytes | None]) -> bool:
         def apply(connection: sqlite3.Connection) -> bool:
@@ -158,7 +159,7 @@ class SqliteStore:
         await self._writer.write(Call(lambda connection: _move(connection, sensor, cursor)))
 
     async def start_runs(self, runs: Sequence[int], at: int) -> None:
-        await self._writer.write(Rows([(sql.START_RUN, (at, run)) for run in runs]))
+        await self._writer.write(Rows({sql.START_RUN: [(at, run) for run in runs]}))
 
     async def add_batch(self, batch: BatchRow) -> None:
         def apply(connection: sqlite3.Connection) -> None:
@@ -189,7 +190,7 @@ class SqliteStore:
         )
 
     async def release_runs(self) -> None:
-        await self._writer.write(Rows([(sql.RELEASE_RUNS, ())]))
+        await self._writer.write(Rows({sql.RELEASE_RUNS: [()]}))
 
     def finish_steps(
         self,
@@ -197,15 +198,12 @@ class SqliteStore:
         ends: Sequence[RunEnd] = (),
         outgoing: Sequence[OutgoingRow] = (),
     ) -> Awaitable[None]:
-        rows: list[tuple[sql.Statement, tuple[Any, ...]]] = [
-            (sql.INSERT_STEP, _step_row(step)) for step in steps
-        ]
-        rows += [
-            (sql.FINISH_RUN, (end.outcome, end.finished_at, end.error, end.run)) for end in ends
-        ]
+        rows: dict[sql.Statement, Sequence[Row]] = {sql.INSERT_STEP: steps}
+        if ends:
+            rows[sql.FINISH_RUN] = ends
         size_bytes = sum([len(step.result or b"") for step in steps])
         if outgoing:
-            rows += outbox.emitted_rows(outgoing)
+            rows |= outbox.emitted_rows(outgoing)
             size_bytes += sum(len(row.payload) for row in outgoing)
         return self._writer.write(Rows(rows, size_bytes))
 
@@ -236,9 +234,9 @@ class SqliteStore:
             attempt.error,
             attempt.next_at,
         )
-        rows: list[tuple[sql.Statement, tuple[Any, ...]]] = [(sql.INSERT_ATTEMPT, row)]
+        rows: dict[sql.Statement, Sequence[Row]] = {sql.INSERT_ATTEMPT: [row]}
         if is_waiting:
-            rows.append((sql.WAIT_RUN, (attempt.run,)))
+            rows[sql.WAIT_RUN] = [(attempt.run,)]
         await self._writer.write(Rows(rows))
 
     async def count_deaths(self, *, most: int, at: int) -> list[DeadLetterRow]:
@@ -296,12 +294,12 @@ class SqliteStore:
 
     async def pending_runs(self, workflow: str, after: int, limit: int) -> list[PendingRun]:
         rows = await self._all(sql.PENDING_RUNS, (workflow, after, limit))
-        return [PendingRun(id=run, key=key) for run, key in rows]
+        return [PendingRun(run, key) for run, key in rows]
 
     async def pending_heads(self, workflow: str, after_key: str, limit: int) -> list[PendingRun]:
         parameters = {"workflow": workflow, "after": after_key, "limit": limit}
         rows = await self._all(sql.PENDING_HEADS, parameters)
-        return [PendingRun(id=run, key=key) for run, key in rows]
+        return [PendingRun(run, key) for run, key in rows]
 
     async def load_runs(self, runs: Sequence[int]) -> list[StoredRun]:
         wanted = orjson.dumps([*runs]).decode()
@@ -385,16 +383,3 @@ def _stored_run(row: Any, steps: list[StepRow], attempts: list[AttemptRow]) -> S
 
 def _is_gathered(workflow: str, decisions: str) -> bool:
     return any(row[:2] == [workflow, "gathered"] for row in orjson.loads(decisions))
-
-
-def _step_row(step: StepRow) -> tuple[Any, ...]:
-    return (
-        step.run,
-        step.name,
-        step.outcome,
-        step.attempt,
-        step.started_at,
-        step.finished_at,
-        step.result,
-        step.error,
-    )

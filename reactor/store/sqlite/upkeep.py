@@ -64,7 +64,7 @@ def redrive(
     elif letter.event is not None:
         add_tally(connection, insert_runs(connection, [offer]))
     else:
-        accept(connection, [Accept([offer], letter.sensor, {})])
+        accept(connection, [Accept(offer, letter.sensor, {})])
     return True
 
 

@@ -1,0 +1,127 @@
+"""Events of one call on their way into the store: what each workflow makes of them, and the rows they become. Pure."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from reactor.clock import to_micros
+from reactor.engine.event_json import encode
+from reactor.engine.matching import match
+from reactor.model.trigger import Fired, Gathered
+from reactor.store.contract import EventRow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterable, Sequence
+
+    from reactor.engine.matching import Listener
+    from reactor.model.event import Event
+    from reactor.model.trigger import Decision
+
+    # What each workflow that listens makes of an event.
+    Decisions = Sequence[tuple[Listener, Decision]]
+
+
+class Arrived(NamedTuple):
+    """An event with its number and its data as JSON."""
+
+    seq: int
+    event: Event[Any]
+    raw: bytes
+
+
+# Their own constructors are calls of Python, which by the thousand are most of the cost.
+_arrived: Callable[[Iterable[Any]], Arrived] = partial(tuple.__new__, Arrived)
+_event_row: Callable[[Iterable[Any]], EventRow] = partial(tuple.__new__, EventRow)
+
+
+class Arrivals:
+    """Events of one call, their data as JSON, and what is made of them.
+
+    `decisions` are by event. Where they are the same for all, whatever is in them, they are `shared`.
+    """
+
+    __slots__ = ("decisions", "events", "raws", "shared")
+
+    def __init__(
+        self,
+        events: Sequence[Event[Any]],
+        decisions: Sequence[Decisions],
+        *,
+        shared: Decisions | None = None,
+    ) -> None:
+        self.events = events
+        self.raws = [encode(event.data) for event in events]
+        self.decisions = decisions
+        self.shared = shared
+
+    @classmethod
+    def of(cls, events: Sequence[Event[Any]], listeners: Sequence[Listener]) -> Arrivals:
+        """Return the events with what these listeners make of them."""
+        shared = [(each, each.always) for each in listeners if each.always is not None]
+        if len(shared) == len(listeners):
+            return cls(events, [shared] * len(events), shared=shared)
+        return cls(events, [[(each, match(each, event)) for each in listeners] for event in events])
+
+    @property
+    def fire_nothing(self) -> bool:
+        """Whether it takes no look at them to know that none starts a run and none failed to match."""
+        return self.shared is not None and not any(
+            isinstance(decision, Fired) for _, decision in self.shared
+        )
+
+    def wanted(self) -> dict[str, int]:
+        """Return how many of the events each workflow takes.
+
+        A gathered event needs no place of its own; the credit is taken to wait for, and given back at once.
+        """
+        if self.shared is not None:
+            return {each.graph.name: len(self.events) for each, _ in self.shared}
+        counts: dict[str, int] = {}
+        for decisions in self.decisions:
+            for listener, decision in decisions:
+                if isinstance(decision, Fired | Gathered):
+                    name = listener.graph.name
+                    counts[name] = counts.get(name, 0) + 1
+        return counts
+
+    def numbered(self, first: int) -> list[Arrived]:
+        """Return the events with their numbers, from `first` on."""
+        numbers = range(first, first + len(self.events))
+        return list(map(_arrived, zip(numbers, self.events, self.raws, strict=True)))
+
+    def rows(
+        self, first: int, sensor: str, accepted_at: int, spelled: Iterable[str]
+    ) -> list[EventRow]:
+        """Return the events as rows numbered from `first` on, each with its decisions as `spelled`."""
+        events = self.events
+        columns = zip(
+            range(first, first + len(events)),
+            [event.source for event in events],
+            [event.id for event in events],
+            repeat(sensor),
+            [event.type for event in events],
+            [event.subject for event in events],
+            [to_micros(event.time) for event in events],
+            repeat(accepted_at),
+            self.raws,
+            spelled,
+            strict=False,
+        )
+        return list(map(_event_row, columns))
+
+    def gathered(self, first: int, known: Container[int]) -> dict[str, list[Arrived]]:
+        """Return the events that wait for a batch, by workflow, but for those `known` before."""
+        if self.shared is not None:
+            names = [
+                each.graph.name for each, decision in self.shared if isinstance(decision, Gathered)
+            ]
+            new = [one for one in self.numbered(first) if one.seq not in known] if names else []
+            return dict.fromkeys(names, new)
+        gathered: dict[str, list[Arrived]] = {}
+        for arrived, decisions in zip(self.numbered(first), self.decisions, strict=True):
+            for listener, decision in decisions:
+                if isinstance(decision, Gathered) and arrived.seq not in known:
+                    gathered.setdefault(listener.graph.name, []).append(arrived)
+        return gathered
