@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from dataclasses import dataclass
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from reactor.api import StoreFullError
@@ -13,7 +14,7 @@ from reactor_sensors._kafka_positions import cursor_key
 from reactor_sensors._kafka_record import Poison, poison_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from datetime import datetime
 
     from reactor.api import Event, Intake
@@ -30,7 +31,8 @@ LONGEST_REFUSAL_WAIT_SECONDS = 30.0
 LONGEST_SCHEMA_WAIT_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+# Compared by identity: each record in hand is counted under its own.
+@dataclass(frozen=True, slots=True, eq=False)
 class Place:
     """A partition that may be written: where its records come from and the cursor key of its offset."""
 
@@ -69,7 +71,9 @@ class Journal:
         self.written: dict[Partition, int] = {}
         self._intake, self._decoder, self._may_write = intake, decoder, may_write
         self._loop = asyncio.get_running_loop()
-        self._hand: deque[tuple[Place, RawRecord]] = deque()
+        # With their sizes; and what the first of them were decoded to while the ones before were written.
+        self._hand: deque[tuple[Place, RawRecord, int]] = deque()
+        self._ahead: deque[Event[Any] | Poison] = deque()
         self._held: Counter[Partition] = Counter()
         self._bytes = 0
         self._filled = asyncio.Event()
@@ -110,9 +114,10 @@ class Journal:
 
     def offer(self, place: Place, records: Sequence[RawRecord]) -> None:
         """Take records of one partition, in order. Never waits; the caller looks for room before it fetches."""
-        self._hand.extend([(place, record) for record in records])
+        sizes = [_size(record) for record in records]
+        self._hand.extend(zip(repeat(place), records, sizes, strict=False))
         self._held[place.partition] += len(records)
-        self._bytes += sum(_size(record) for record in records)
+        self._bytes += sum(sizes)
         self._measure()
 
     async def run(self) -> None:
@@ -131,6 +136,7 @@ class Journal:
         What waits for credit longer than the grace is given up; it will be read again, by whoever owns it then.
         """
         self._hand.clear()
+        self._ahead.clear()
         self._held.clear()
         self._bytes = 0
         self._measure()
@@ -142,14 +148,17 @@ class Journal:
         await self._find_out()
 
     async def _write_next(self) -> None:
-        chunk = list(self._take())
-        counts = Counter([place.partition for place, _ in chunk])
-        self._uncertain = {place.partition: place.key for place, _ in chunk}
+        chunk, decoded = self._take()
+        places = Counter([place for place, _ in chunk])
+        self._uncertain = {place.partition: place.key for place in places}
         scope = asyncio.timeout(None)
         try:
             async with scope:
                 self._scope = scope
-                await self._write(chunk)
+                if self._decoder.needs_schemas:
+                    await self._write_with_schemas(chunk)
+                else:
+                    await self._write(chunk, decoded + self._decode(chunk[len(decoded) :]))
             self._uncertain = {}
         except TimeoutError:
             if not scope.expired():
@@ -159,7 +168,9 @@ class Journal:
             # Only noted: after a revocation there may be nothing to tell of.
             self.trouble, self._is_asking = "", False
             # Of what was settled meanwhile nothing is held any more.
-            self._held = +(self._held - counts)
+            for place, count in places.items():
+                self._held[place.partition] -= count
+            self._held = +self._held
             self._measure()
 
     async def _find_out(self) -> None:
@@ -174,24 +185,42 @@ class Journal:
                 self.written[partition] = int(cursor[key])
         self._uncertain = {}
 
-    def _take(self) -> Iterator[tuple[Place, RawRecord]]:
-        taken_bytes = 0
-        for _ in range(min(RECORDS_PER_COMMIT, len(self._hand))):
-            size = _size(self._hand[0][1])
-            if taken_bytes and taken_bytes + size > BYTES_PER_COMMIT:
+    def _take(self) -> tuple[Sequence[_Offered], list[Event[Any] | Poison]]:
+        """Return the next records, and what the first of them are decoded to already."""
+        chunk: list[_Offered] = []
+        hand, taken_bytes = self._hand, 0
+        for _ in range(min(RECORDS_PER_COMMIT, len(hand))):
+            place, record, size = hand[0]
+            if chunk and taken_bytes + size > BYTES_PER_COMMIT:
                 break
             taken_bytes += size
-            yield self._hand.popleft()
+            hand.popleft()
+            chunk.append((place, record))
         self._bytes -= taken_bytes
+        return chunk, [self._ahead.popleft() for _ in range(min(len(chunk), len(self._ahead)))]
 
-    async def _write(self, chunk: Sequence[_Offered]) -> None:
+    def _decode_ahead(self) -> None:
+        """Decode what will be written next, in time that is otherwise spent waiting for a commit."""
+        first = len(self._ahead)
+        self._ahead.extend(
+            self._decode(
+                [
+                    (place, record)
+                    for place, record, _ in islice(self._hand, first, RECORDS_PER_COMMIT)
+                ]
+            )
+        )
+
+    async def _write_with_schemas(self, chunk: Sequence[_Offered]) -> None:
+        """Write what has its schemas, then ask for those that could not be had; what waits keeps its order."""
         waiting, delay = chunk, FIRST_REFUSAL_WAIT_SECONDS
         while waiting:
             self._is_asking = True
             why = await self._prepare(waiting)
             self._is_asking = False
             ready, waiting = self._part(waiting)
-            await self._write_ready(ready)
+            # What others' schemas may cost is bounded, and still too long to keep the loop from its heartbeats.
+            await self._write(ready, await asyncio.to_thread(self._decode, ready))
             if waiting:
                 self._say(why or "schemas are asked for again")
                 self._is_asking = True
@@ -209,8 +238,6 @@ class Journal:
 
     def _part(self, chunk: Sequence[_Offered]) -> tuple[Sequence[_Offered], Sequence[_Offered]]:
         """Return what can be written, and what waits for its schema or behind one of its partition that does."""
-        if not self._decoder.needs_schemas:
-            return chunk, ()
         ready, waiting = [], []
         closed: set[Partition] = set()
         for place, record in chunk:
@@ -237,45 +264,43 @@ class Journal:
         now = self._intake.clock.now()
         return [self._decoder.decode(place.origin, record, now=now) for place, record in chunk]
 
-    async def _write_ready(self, chunk: Sequence[_Offered]) -> None:
-        if self._decoder.needs_schemas:
-            # What others' schemas may cost is bounded, and still too long to keep the loop from its heartbeats.
-            decoded = await asyncio.to_thread(self._decode, chunk)
-        else:
-            decoded = self._decode(chunk)
-        good: list[tuple[Place, RawRecord, Event[Any]]] = []
-        for (place, record), made in zip(chunk, decoded, strict=True):
+    async def _write(
+        self, chunk: Sequence[_Offered], decoded: Sequence[Event[Any] | Poison]
+    ) -> None:
+        """Write records in order: what comes before poison is durable before it is."""
+        begin = 0
+        for end, made in enumerate(decoded):
             if isinstance(made, Poison):
-                # What came before it is durable before it is.
-                await self._accept(good)
-                good = []
+                await self._accept(chunk[begin:end], decoded[begin:end])
+                place, record = chunk[end]
                 await self._reject(made, {place: record.offset + 1})
-            else:
-                good.append((place, record, made))
-        await self._accept(good)
+                begin = end + 1
+        await self._accept(chunk[begin:], decoded[begin:])
 
-    async def _accept(self, good: Sequence[tuple[Place, RawRecord, Event[Any]]]) -> None:
-        if not good:
+    async def _accept(self, chunk: Sequence[_Offered], decoded: Sequence[Any]) -> None:
+        """Accept the events that records were decoded to."""
+        if not chunk:
             return
-        reached = {place: record.offset + 1 for place, record, _ in good}
-        events = [event for _, _, event in good]
+        reached = {place: record.offset + 1 for place, record in chunk}
+        if not self._decoder.needs_schemas:
+            self._loop.call_soon(self._decode_ahead)
         try:
             await self._keep_trying(
-                lambda: self._intake.accept_many(events, cursor=_cursor(reached))
+                lambda: self._intake.accept_many(decoded, cursor=_cursor(reached))
             )
         except (ValueError, TypeError, RecursionError) as error:
             # One of them is no JSON after all, nested too deep for instance; it must not stop the others.
-            if len(good) > 1:
-                for alone in good:
-                    await self._accept([alone])
+            if len(chunk) > 1:
+                for alone, made in zip(chunk, decoded, strict=True):
+                    await self._accept([alone], [made])
                 return
-            place, record, _ = good[0]
+            place, record = chunk[0]
             detail = f"the event cannot be stored: {error}"
             await self._reject(
                 poison_of(place.origin, record, reason="not_storable", detail=detail), reached
             )
         else:
-            self._newest = events[-1].time
+            self._newest = decoded[-1].time
             self._note(reached)
 
     async def _reject(self, poison: Poison, reached: Mapping[Place, int]) -> None:

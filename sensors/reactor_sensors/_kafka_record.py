@@ -6,6 +6,7 @@ import base64
 import binascii
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import orjson
@@ -17,7 +18,7 @@ from reactor_sensors._kafka_framing import unframe
 from reactor_sensors._kafka_poison import MOST_DETAIL, PoisonError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from reactor_sensors._kafka_framing import SchemaRef
     from reactor_sensors._kafka_schemas import Schemas
@@ -138,10 +139,14 @@ class Decoder:
         largest_bytes: int,
         schemas: Schemas | None = None,
     ) -> None:
-        self._decoding = decoding
-        self._model: TypeAdapter[Any] | None = None if model is None else TypeAdapter(model)
+        self._read: Callable[[bytes], Any] = _READ.get(decoding, _loads)
+        if model is not None:
+            self._read = partial(_model_value, TypeAdapter(model))
         self._largest_bytes = largest_bytes
         self._schemas = schemas
+        # The last timestamp and its instant: records that were sent together mostly share it.
+        self._timestamp: int | None = None
+        self._instant = _EARLIEST
 
     @property
     def needs_schemas(self) -> bool:
@@ -175,7 +180,25 @@ class Decoder:
             value = self.value(record)
         except PoisonError as error:
             return poison_of(origin, record, reason=error.reason, detail=str(error))
-        return _event(origin.source, _readable(origin, record, value), now)
+        key = spell_bytes(record.key)
+        return Event(
+            id=f"{origin.topic}/{origin.partition}/{record.offset}",
+            source=origin.source,
+            type=RECORD,
+            time=self._time(record.timestamp, now),
+            data=_readable(origin, record, key, value),
+            subject=key,
+        )
+
+    def _time(self, timestamp: int | None, now: datetime) -> datetime:
+        if timestamp is None:
+            return now
+        if timestamp != self._timestamp:
+            instant = sane_time(timestamp, now)
+            if instant is now:
+                return now
+            self._timestamp, self._instant = timestamp, instant
+        return self._instant
 
     def value(self, record: RawRecord) -> Any:
         """Return the decoded value, None for a tombstone. Raises PoisonError."""
@@ -189,44 +212,14 @@ class Decoder:
             )
         if self._schemas is not None:
             return self._schema_value(self._schemas, record)
-        if self._decoding == "json":
-            return self._json_value(raw)
-        if self._decoding == "text":
-            try:
-                return raw.decode()
-            except UnicodeDecodeError as error:
-                raise PoisonError("not_text", f"the value is not UTF-8: {error}") from None
-        return raw
+        return self._read(raw)
 
     def _schema_value(self, schemas: Schemas, record: RawRecord) -> Any:
         schema, payload = unframe(record)
         try:
-            return self._json_value(schemas.codec(schema)(payload))
+            return self._read(schemas.codec(schema)(payload))
         except PoisonError as error:
             raise PoisonError(error.reason, f"schema {schema}: {error}") from None
-
-    def _json_value(self, raw: bytes) -> Any:
-        return _loads(raw) if self._model is None else self._model_value(self._model, raw)
-
-    def _model_value(self, model: TypeAdapter[Any], raw: bytes) -> Any:
-        if b"NaN" in raw or b"Infinity" in raw:
-            # pydantic would take them, and the store could not keep them.
-            _loads(raw)
-        try:
-            return model.validate_json(raw)
-        except ValidationError as error:
-            faults = error.errors(include_url=False, include_context=False, include_input=False)
-            if faults[0]["type"] == "json_invalid":
-                raise PoisonError(
-                    "not_json", f"the value is not JSON: {faults[0]['msg']}"
-                ) from None
-            spelled = [
-                f"{'.'.join(map(str, fault['loc'])) or 'value'}: {fault['msg']}"
-                for fault in faults[:_MOST_FAULTS]
-            ]
-            raise PoisonError(
-                "breaks_model", "the value breaks its model: " + "; ".join(spelled)
-            ) from None
 
     def revive(self, envelope: bytes, *, now: datetime) -> Event[Any]:
         """Return the event of an enveloped record. Raises ValueError that says why it still is none."""
@@ -255,30 +248,64 @@ def _loads(raw: bytes) -> Any:
         raise PoisonError("not_json", f"the value is not JSON: {error}") from None
 
 
-def _readable(origin: Origin, record: RawRecord, value: Any) -> KafkaRecord[Any]:
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise PoisonError("not_text", f"the value is not UTF-8: {error}") from None
+
+
+def _model_value(model: TypeAdapter[Any], raw: bytes) -> Any:
+    if b"NaN" in raw or b"Infinity" in raw:
+        # pydantic would take them, and the store could not keep them.
+        _loads(raw)
+    try:
+        return model.validate_json(raw)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        if faults[0]["type"] == "json_invalid":
+            raise PoisonError("not_json", f"the value is not JSON: {faults[0]['msg']}") from None
+        spelled = [
+            f"{'.'.join(map(str, fault['loc'])) or 'value'}: {fault['msg']}"
+            for fault in faults[:_MOST_FAULTS]
+        ]
+        raise PoisonError(
+            "breaks_model", "the value breaks its model: " + "; ".join(spelled)
+        ) from None
+
+
+def _same(raw: bytes) -> bytes:
+    return raw
+
+
+# All others end as JSON.
+_READ: dict[Decoding, Callable[[bytes], Any]] = {"text": _text, "bytes": _same}
+
+
+_put_topic, _put_partition, _put_offset, _put_key, _put_value, _put_headers = (
+    vars(KafkaRecord)[name].__set__
+    for name in ("topic", "partition", "offset", "key", "value", "headers")
+)
+_put_timestamp, _put_timestamp_type = (
+    vars(KafkaRecord)[name].__set__ for name in ("timestamp", "timestamp_type")
+)
+
+
+def _readable(origin: Origin, record: RawRecord, key: str | None, value: Any) -> KafkaRecord[Any]:
     """Return the record with its decoded value; by its parts: to validate them would take as long as all else."""
     made: KafkaRecord[Any] = object.__new__(KafkaRecord)
-    put = object.__setattr__
-    put(made, "topic", origin.topic)
-    put(made, "partition", origin.partition)
-    put(made, "offset", record.offset)
-    put(made, "key", spell_bytes(record.key))
-    put(made, "value", value)
-    put(made, "headers", tuple([(name, spell_bytes(text)) for name, text in record.headers]))
-    put(made, "timestamp", -1 if record.timestamp is None else record.timestamp)
-    put(made, "timestamp_type", _TIMESTAMP_TYPES[record.timestamp_type == 1])
-    return made
-
-
-def _event(source: str, record: KafkaRecord[Any], now: datetime) -> Event[Any]:
-    return Event(
-        id=f"{record.topic}/{record.partition}/{record.offset}",
-        source=source,
-        type=RECORD,
-        time=sane_time(record.timestamp, now),
-        data=record,
-        subject=record.key,
+    _put_topic(made, origin.topic)
+    _put_partition(made, origin.partition)
+    _put_offset(made, record.offset)
+    _put_key(made, key)
+    _put_value(made, value)
+    headers = record.headers
+    _put_headers(
+        made, tuple([(name, spell_bytes(text)) for name, text in headers]) if headers else ()
     )
+    _put_timestamp(made, -1 if record.timestamp is None else record.timestamp)
+    _put_timestamp_type(made, _TIMESTAMP_TYPES[record.timestamp_type == 1])
+    return made
 
 
 def sane_time(timestamp: int, now: datetime) -> datetime:

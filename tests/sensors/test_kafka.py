@@ -407,6 +407,20 @@ async def test_a_revocation_waits_for_what_is_being_written_and_commits_it(
         assert kept(intake) == len(intake.events) == 500
 
 
+async def test_what_was_decoded_before_a_revocation_is_forgotten_with_its_records(
+    cluster: FakeCluster,
+) -> None:
+    async with reading() as intake:
+        intake.overload(timedelta(seconds=1))
+        cluster.produce(*[b"%d" % number for number in range(2000)])
+        await asyncio.sleep(0.1)
+        await cluster.client.rebalance(P0)
+        intake.relieve()
+        async with asyncio.timeout(60):
+            await intake.wait_for_events(2000)
+    assert values(intake) == list(range(2000))
+
+
 async def test_a_revocation_does_not_wait_for_credit_for_ever(cluster: FakeCluster) -> None:
     async with reading() as intake:
         intake.overload(timedelta(seconds=1))
