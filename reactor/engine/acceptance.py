@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from itertools import count, repeat
+from operator import not_
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from reactor.clock import monotonic
@@ -17,7 +18,7 @@ from reactor.store.contract import DeadLetterRow, Offer, PendingRun, RunRow
 from reactor.telemetry.facts import EventDeadLettered, EventsAccepted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from reactor.clock import Clock
     from reactor.engine.arrivals import Arrived
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 # So long a source that brings many events at once waits for a run to end, and so long for all places that it wants.
 PATIENCE_SECONDS = 0.02
 LONGEST_WAIT_SECONDS = 0.5
+
+
+# Its own constructor is a call of Python.
+_accepted: Callable[[Iterable[Any]], Accepted] = partial(tuple.__new__, Accepted)
 
 
 class Placed(NamedTuple):
@@ -168,7 +173,7 @@ class Acceptance:
 
     async def _take_credit(self, arrivals: Arrivals, *, wait: bool) -> list[tuple[Budget, int]]:
         amounts = [(self._credit[name], count) for name, count in sorted(arrivals.wanted().items())]
-        amounts.append((self._memory, sum([len(raw) for raw in arrivals.raws])))
+        amounts.append((self._memory, arrivals.size_bytes))
         taken: list[tuple[Budget, int]] = []
         try:
             for budget, amount in amounts:
@@ -230,7 +235,13 @@ class Acceptance:
             else:
                 answer.set_exception(error)
             return
-        accepted = self._accepted(commit, written.result())
+        try:
+            accepted = self._accepted(commit, written.result())
+        except Exception as fault:
+            # A fault of ours. The sensor must not wait for ever for what is durable already.
+            if not answer.done():
+                answer.set_exception(fault)
+            raise
         if not answer.done():
             answer.set_result(accepted)
 
@@ -262,10 +273,7 @@ class Acceptance:
             for workflow, gathered in commit.arrivals.gathered(rows[0].seq, known).items():
                 self._starter.gathered(workflow, gathered)
         self._starter.kick()
-        return [
-            Accepted(event_id=row.id, duplicate=not is_new)
-            for row, is_new in zip(rows, are_new, strict=True)
-        ]
+        return list(map(_accepted, zip([row.id for row in rows], map(not_, are_new), strict=True)))
 
     def offer(self, sensor: str, arrivals: Arrivals, now: int) -> tuple[Offer, Sequence[Placed]]:
         """Return what the store is to keep, and the places that were taken for runs."""
@@ -297,7 +305,8 @@ class Acceptance:
                 spelled.append(spell_decisions(told))
         self._clock.never_below(next(numbers) - 1)
         rows = arrivals.rows(first, sensor, now, spelled)
-        return Offer(rows, [place.row for place in placed], letters), placed
+        offer = Offer(rows, [place.row for place in placed], letters, arrivals.size_bytes)
+        return offer, placed
 
     def _place(
         self, run: int, listener: Listener, key: str | None, arrived: Arrived, now: int

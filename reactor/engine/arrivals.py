@@ -42,7 +42,7 @@ class Arrivals:
     `decisions` are by event. Where they are the same for all, whatever is in them, they are `shared`.
     """
 
-    __slots__ = ("decisions", "events", "raws", "shared")
+    __slots__ = ("decisions", "events", "raws", "shared", "size_bytes")
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class Arrivals:
     ) -> None:
         self.events = events
         self.raws = [encode(event.data) for event in events]
+        self.size_bytes = sum(map(len, self.raws))
         self.decisions = decisions
         self.shared = shared
 

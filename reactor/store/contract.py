@@ -120,11 +120,15 @@ class Backlog:
 
 @dataclass(slots=True)
 class Offer:
-    """Events with all that their acceptance writes. Of `runs` and `dead` those of new events are kept."""
+    """Events with all that their acceptance writes. Of `runs` and `dead` those of new events are kept.
+
+    `size_bytes` is what the data of the events take.
+    """
 
     events: Sequence[EventRow]
     runs: Sequence[RunRow] = ()
     dead: Sequence[DeadLetterRow] = ()
+    size_bytes: int = 0
 
 
 class StepRow(NamedTuple):

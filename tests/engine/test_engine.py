@@ -42,6 +42,20 @@ def steps_of(h: Harness, outcome: str | None = None) -> list[str]:
     ]
 
 
+async def test_a_fault_after_the_commit_reaches_whoever_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    async with harness(state=tmp_path) as h:
+        monkeypatch.setattr(h.engine, "moved", lambda at: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            await h.fire("s")
+        monkeypatch.undo()
+        assert (await h.fire("s", id="event-1")).duplicate
+    assert [type(context["exception"]) for context in told] == [ZeroDivisionError]
+
+
 async def test_results_flow_along_parameters(tmp_path: Path) -> None:
     flow = Workflow("flow", on=SOURCE)
     got: list[int] = []
@@ -191,7 +205,7 @@ async def test_a_step_is_stopped_by_its_timeout(tmp_path: Path) -> None:
         await h.fire("s")
         (end,) = await h.wait_for_ends(1)
     assert end.outcome == "failed"
-    assert end.duration == timedelta(seconds=5)
+    assert end.duration_seconds == 5
     assert steps_of(h, "timed_out") == ["slow"]
 
 
@@ -207,7 +221,7 @@ async def test_a_run_is_stopped_by_its_timeout_even_while_it_waits(tmp_path: Pat
         await h.fire("s")
         (end,) = await h.wait_for_ends(1)
     assert end.outcome == "timed_out"
-    assert end.duration == timedelta(minutes=1)
+    assert end.duration_seconds == 60
 
 
 async def test_a_step_that_exits_fails_alone(tmp_path: Path) -> None:

@@ -207,7 +207,7 @@ async def test_a_batch_ends_where_it_would_swell_the_journal(
     answers = []
     for seq in range(1, 7):
         event = event_row(seq)._replace(data=b'"12345678"')
-        answers.append(store.accept(Offer([event]), "s", {}))
+        answers.append(store.accept(Offer([event], size_bytes=10), "s", {}))
         if seq == 1:
             assert begun.wait(10)
     all_wait.set()

@@ -40,7 +40,7 @@ class Accept:
 
     @property
     def size_bytes(self) -> int:
-        return sum([len(event.data) for event in self.offer.events])
+        return self.offer.size_bytes
 
 
 @dataclass(slots=True)
