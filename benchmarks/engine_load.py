@@ -57,8 +57,8 @@ class _Ends:
     def take(self, fact: Fact) -> None:
         if type(fact) is not RunFinished:
             return
-        if fact.outcome == "succeeded" and fact.age is not None:
-            self.latencies_ms.append(fact.age.total_seconds() * 1e3)
+        if fact.outcome == "succeeded" and fact.age_seconds is not None:
+            self.latencies_ms.append(fact.age_seconds * 1e3)
         self._runs -= 1
         self.places.release()
         if not self._runs:

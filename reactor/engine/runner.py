@@ -42,6 +42,14 @@ class Tried:
 class ActiveRun:
     """A run that has its place, from `begin` to its end, of which the crew tells."""
 
+    __slots__ = (
+        *("id", "key", "graph", "workflow", "is_finished", "size_bytes"),
+        *("_tools", "_crew", "_event", "_event_json", "_batch", "_created_at", "_started_at"),
+        *("_spelled", "_values", "_done", "_begun", "_contexts", "_error", "_outcome"),
+        *("_ended_steps", "_working", "_writing", "_is_waiting", "_recorded", "_earlier"),
+        *("_deadline", "_rest"),
+    )
+
     def __init__(
         self,
         tools: Tools,
@@ -93,7 +101,7 @@ class ActiveRun:
                 workflow=self.graph.name,
                 run_id=self._spelled,
                 event_id=self._event.id,
-                age=None
+                age_seconds=None
                 if self._recorded or self._earlier
                 else self._age(self._tools.clock.now_micros()),
             )
@@ -243,7 +251,7 @@ class ActiveRun:
             )
         finally:
             self._working -= 1
-        duration = timedelta(seconds=monotonic() - started)
+        duration_seconds = monotonic() - started
         row = StepRow(
             self.id,
             step.name,
@@ -262,7 +270,7 @@ class ActiveRun:
                 run_id=self._spelled,
                 attempt=attempt,
                 outcome=outcome,
-                duration=duration,
+                duration_seconds=duration_seconds,
                 error=error,
                 final=next_at is None,
             )
@@ -378,8 +386,8 @@ class ActiveRun:
         error = None if self._error is None else self._error[:LONGEST_ERROR]
         return RunEnd(self.id, self._outcome, self._tools.clock.now_micros(), error)
 
-    def _age(self, at: int) -> timedelta:
-        return timedelta(microseconds=max(at - self._created_at, 0))
+    def _age(self, at: int) -> float:
+        return max(at - self._created_at, 0) / 1e6
 
     def _ended(self, end: RunEnd) -> None:
         self.is_finished = True
@@ -388,8 +396,8 @@ class ActiveRun:
                 workflow=self.graph.name,
                 run_id=self._spelled,
                 outcome=end.outcome,
-                duration=timedelta(microseconds=max(end.finished_at - self._started_at, 0)),
-                age=self._age(end.finished_at),
+                duration_seconds=max(end.finished_at - self._started_at, 0) / 1e6,
+                age_seconds=self._age(end.finished_at),
                 error=end.error,
             )
         )

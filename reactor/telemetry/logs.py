@@ -14,6 +14,7 @@ import math
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import starmap
 from typing import TYPE_CHECKING, Literal
 
 from reactor.model.duration import spell_duration
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 LogStyle = Literal["auto", "text", "json"]
 
 _LONGEST_TEXT = 4_000
+# A hundred years; what is longer is no duration.
+_LONGEST_SECONDS = 3e9
 _LONGEST_TRACEBACK = 16_000
 _DEEPEST = 4
 _MOST_ITEMS = 100
@@ -98,7 +101,7 @@ class TextFormatter(logging.Formatter):
         message = printable(record.getMessage(), longest=_LONGEST_TEXT)
         fields = [
             f"{self._paint(printable(name) + '=', _DIM)}{_as_text(value)}"
-            for name, value in fields_of(record).items()
+            for name, value in starmap(_readably, fields_of(record).items())
         ]
         padded = f"{message:<{_MESSAGE_WIDTH}}" if fields else message
         line = " ".join(
@@ -169,6 +172,13 @@ def _encodable(text: str) -> str:
     if len(text) > _LONGEST_TRACEBACK + 3:
         text = text[:_LONGEST_TRACEBACK] + "…"
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _readably(name: str, value: object) -> tuple[str, object]:
+    """Return a field as a person reads it: a number of seconds is a duration."""
+    if name.endswith("_seconds") and isinstance(value, float) and abs(value) < _LONGEST_SECONDS:
+        return name.removesuffix("_seconds"), timedelta(seconds=value)
+    return name, value
 
 
 def _as_text(value: object) -> str:

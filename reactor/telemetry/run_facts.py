@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, ClassVar
 from reactor.telemetry.fact import Fact
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from reactor.telemetry.metrics import Metrics
 
 _STARTED = ("started",)
@@ -20,7 +18,7 @@ _BAD = frozenset({"failed", "timed_out"})
 
 @dataclass(slots=True, kw_only=True)
 class RunStarted(Fact):
-    """A run left the queue. `age` is the time since its event was observed; None when resumed."""
+    """A run left the queue. `age_seconds` is the time since its event was observed; None when resumed."""
 
     level: ClassVar[int] = logging.DEBUG
     message: ClassVar[str] = "run started"
@@ -28,16 +26,16 @@ class RunStarted(Fact):
     workflow: str
     run_id: str
     event_id: str
-    age: timedelta | None
+    age_seconds: float | None
 
     def count(self, metrics: Metrics) -> None:
-        if self.age is not None:
-            metrics.event_latency.observe(_STARTED, self.age.total_seconds())
+        if self.age_seconds is not None:
+            metrics.event_latency.observe(_STARTED, self.age_seconds)
 
 
 @dataclass(slots=True, kw_only=True)
 class RunFinished(Fact):
-    """A run has its outcome. `age` is the time since its event was observed, None where unknown."""
+    """A run has its outcome. `age_seconds` is the time since its event was observed, None where unknown."""
 
     level: ClassVar[int] = logging.DEBUG
     message: ClassVar[str] = "run finished"
@@ -45,8 +43,8 @@ class RunFinished(Fact):
     workflow: str
     run_id: str
     outcome: str
-    duration: timedelta
-    age: timedelta | None
+    duration_seconds: float
+    age_seconds: float | None
     error: str | None = None
 
     def severity(self) -> int:
@@ -54,8 +52,8 @@ class RunFinished(Fact):
 
     def count(self, metrics: Metrics) -> None:
         metrics.runs.add((self.workflow, self.outcome))
-        if self.age is not None:
-            metrics.event_latency.observe(_FINISHED, self.age.total_seconds())
+        if self.age_seconds is not None:
+            metrics.event_latency.observe(_FINISHED, self.age_seconds)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -93,7 +91,7 @@ class StepFinished(Fact):
     run_id: str
     attempt: int
     outcome: str
-    duration: timedelta
+    duration_seconds: float
     error: str | None = None
     final: bool = True
 
@@ -105,7 +103,7 @@ class StepFinished(Fact):
         if self.final:
             metrics.steps.add((workflow, step, outcome))
         if outcome != "skipped":
-            metrics.step_duration.observe((workflow, step), self.duration.total_seconds())
+            metrics.step_duration.observe((workflow, step), self.duration_seconds)
 
 
 @dataclass(slots=True, kw_only=True)

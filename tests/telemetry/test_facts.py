@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -68,7 +68,7 @@ def step(*, outcome: str = "succeeded", final: bool = True) -> StepFinished:
         run_id="1",
         attempt=1,
         outcome=outcome,
-        duration=timedelta(milliseconds=20),
+        duration_seconds=0.02,
         final=final,
     )
 
@@ -125,14 +125,14 @@ def test_a_skipped_step_has_no_duration(telemetry: Telemetry, metrics: Metrics) 
 def test_a_run_counts_its_outcome_and_the_age_of_its_event(
     telemetry: Telemetry, metrics: Metrics
 ) -> None:
-    telemetry.emit(RunStarted(workflow="rates", run_id="1", event_id="7", age=timedelta(seconds=3)))
+    telemetry.emit(RunStarted(workflow="rates", run_id="1", event_id="7", age_seconds=3))
     telemetry.emit(
         RunFinished(
             workflow="rates",
             run_id="1",
             outcome="timed_out",
-            duration=timedelta(seconds=1),
-            age=timedelta(seconds=4),
+            duration_seconds=1,
+            age_seconds=4,
         )
     )
     assert value(metrics, "reactor_runs_total", workflow="rates", outcome="timed_out") == 1
@@ -143,7 +143,7 @@ def test_a_run_counts_its_outcome_and_the_age_of_its_event(
 def test_a_resumed_run_does_not_spoil_the_latency_of_starting(
     telemetry: Telemetry, metrics: Metrics
 ) -> None:
-    telemetry.emit(RunStarted(workflow="rates", run_id="1", event_id="7", age=None))
+    telemetry.emit(RunStarted(workflow="rates", run_id="1", event_id="7", age_seconds=None))
     assert value(metrics, "reactor_event_latency_seconds_count", stage="started") is None
 
 
@@ -183,7 +183,7 @@ def test_a_failed_step_is_a_warning_with_its_fields(
         "run_id": "1",
         "attempt": 1,
         "outcome": "failed",
-        "duration": timedelta(milliseconds=20),
+        "duration_seconds": 0.02,
         "final": True,
     }
 

@@ -79,11 +79,20 @@ def test_an_exception_is_one_member_of_the_json_line() -> None:
 
 def test_a_text_line_is_short_and_aligned() -> None:
     text = TextFormatter(colour=False).format(
-        record(fields={"step": "load", "duration": timedelta(milliseconds=20.4), "error": "no row"})
+        record(fields={"step": "load", "duration_seconds": 0.0204, "error": "no row"})
     )
     assert text[12:] == (
         ' INFO    step finished              step=load duration=20.4ms error="no row"'
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0.5, "age=500ms"), (float("inf"), "age_seconds=inf"), (float("nan"), "age_seconds=nan")],
+)
+def test_seconds_are_spelled_as_a_duration_where_they_are_one(value: float, said: str) -> None:
+    text = TextFormatter(colour=False).format(record(fields={"age_seconds": value}))
+    assert text.endswith(said)
 
 
 def test_a_traceback_in_text_stands_behind_a_bar() -> None:
