@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reactor.clock import Clock, SystemClock
-from reactor.errors import OverloadedError, SettingsError
+from reactor.errors import OverloadedError
+from reactor.model.secret import read_secret
 from reactor.model.sensor import Accepted, HookRequest, HookResponse
 
 if TYPE_CHECKING:
@@ -194,12 +194,7 @@ class RecordingIntake:
         self.incidents.append(reason)
 
     def secret(self, reference: str) -> bytes:
-        scheme, _, name = reference.partition(":")
-        if scheme == "env" and name in os.environ:
-            return os.environ[name].encode()
-        if scheme == "file" and Path(name).is_file():
-            return Path(name).read_bytes().rstrip(b"\r\n")
-        raise SettingsError(f"secret {reference!r} is not there")
+        return read_secret(reference)
 
     @contextlib.contextmanager
     def serve(

@@ -280,7 +280,7 @@ class TestSecrets:
         client = Client(intake)
         assert await client.push(key="wrong") == 503
         assert client.answer.headers == {"retry-after": "5"}
-        with pytest.raises(SettingsError, match="key' is not there"):
+        with pytest.raises(SettingsError, match="key': No such file"):
             await run
 
     async def test_no_secret_is_shown_anywhere(self, caplog: pytest.LogCaptureFixture) -> None:
