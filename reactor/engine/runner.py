@@ -71,7 +71,7 @@ class ActiveRun:
         self.graph = graph
         self.workflow = graph.name
         self.is_finished = False
-        self.size_bytes = sum(len(raw) for _, raw in batch) or len(event_json)
+        self.size_bytes = sum([len(raw) for _, raw in batch]) if batch else len(event_json)
         self._tools = tools
         self._crew = crew
         self._event = event
@@ -91,7 +91,7 @@ class ActiveRun:
         self._writing = 0
         self._is_waiting = False
         self._recorded = steps
-        self._earlier = {row.step: row for row in attempts}
+        self._earlier = {row.step: row for row in attempts} if attempts else {}
         self._deadline = None if graph.timeout is None else from_micros(started_at) + graph.timeout
 
     def begin(self) -> None:
@@ -106,8 +106,9 @@ class ActiveRun:
                 else self._age(self._tools.clock.now_micros()),
             )
         )
-        self._restore()
-        self._go_on(self._claim(self.graph.steps))
+        if self._recorded:
+            self._restore()
+        self._go_on(self._claim(self.graph.steps if self._begun else self.graph.roots))
 
     def _go_on(self, ready: Sequence[Step]) -> None:
         """A lone coroutine goes with those of other runs, anything else gets a task that sees the run through."""

@@ -60,11 +60,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
-    """A workflow that can run. `steps` are in an order in which each comes after all it waits for."""
+    """A workflow that can run. `steps` are in an order in which each comes after all it waits for.
+
+    `roots` wait for none; `dependants` are the steps that wait for one.
+    """
 
     name: str
     triggers: tuple[Trigger, ...]
     steps: tuple[Step, ...]
+    roots: tuple[Step, ...]
     dependants: Mapping[str, tuple[Step, ...]]
     owner: str
     description: str
@@ -129,6 +133,7 @@ def _graph(workflow: Workflow, steps: list[Step]) -> Graph:
         name=workflow.name,
         triggers=workflow.triggers,
         steps=tuple(steps),
+        roots=tuple(step for step in steps if not step.upstream),
         dependants={
             step.name: tuple(other for other in steps if step.name in other.upstream)
             for step in steps

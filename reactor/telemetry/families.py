@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 OTHER = "__other__"
 LONGEST_LABEL = 200
+MOST_WAITING = 256
 
 Labels = tuple[str, ...]
 C = TypeVar("C")
@@ -108,8 +109,22 @@ class Counter(_Family[int]):
         yield family
 
 
-class Histogram(_Family[list[float]]):
-    """Counts observations up to each of `bounds`, and adds them up."""
+class Distribution:
+    """How many observations fell into each bucket, and their sum; `waiting` are those not yet sorted in."""
+
+    __slots__ = ("counts", "total", "waiting")
+
+    def __init__(self, buckets: int) -> None:
+        self.counts = [0] * buckets
+        self.total = 0.0
+        self.waiting: list[float] = []
+
+
+class Histogram(_Family[Distribution]):
+    """Counts observations up to each of `bounds`, and adds them up.
+
+    They are sorted in by the hundred, which takes a third of doing that one by one.
+    """
 
     def __init__(
         self,
@@ -130,41 +145,25 @@ class Histogram(_Family[list[float]]):
 
     def observe(self, labels: Labels, value: float) -> None:
         """Count one observation. One below zero, which a stepped clock can make, counts as zero."""
-        if value < 0.0:
-            value = 0.0
-        bucket = bisect_left(self._bounds, value)
-        with self._lock:
-            cell = self._cells.get(labels)
-            if cell is None:
-                cell = self._cell(labels)
-            cell[bucket] += 1
-            cell[-1] += value
+        cell = self._cells.get(labels) or self._cell(labels)
+        cell.waiting.append(value)
+        if len(cell.waiting) >= MOST_WAITING:
+            self._sort_in(cell)
 
-    def observe_all(self, labels: Labels, values: Sequence[float]) -> None:
-        """Count many observations of one label set. By the hundred it takes a tenth of as many calls of `observe`."""
-        if len(values) == 1:
-            self.observe(labels, values[0])
-            return
-        ordered = sorted(values)
-        # Those below zero count as zero.
-        total = sum(ordered[bisect_left(ordered, 0.0) :])
-        with self._lock:
-            cell = self._cells.get(labels)
-            if cell is None:
-                cell = self._cell(labels)
-            below = 0
-            for bucket, bound in enumerate(self._bounds):
-                up_to = bisect_right(ordered, bound)
-                cell[bucket] += up_to - below
-                below = up_to
-            cell[-2] += len(ordered) - below
-            cell[-1] += total
+    def observe_all(self, labels: Labels, values: Iterable[float]) -> None:
+        """Count many observations of one label set."""
+        cell = self._cells.get(labels) or self._cell(labels)
+        cell.waiting += values
+        self._sort_in(cell)
 
     def collect(self) -> Iterator[Metric]:
         family = HistogramMetricFamily(self.name, self.documentation, labels=self.labels)
         with self._lock:
-            cells = [(labels, cell.copy()) for labels, cell in self._cells.items()]
-        for labels, (*counts, total) in cells:
+            cells = list(self._cells.items())
+        for labels, cell in cells:
+            self._sort_in(cell)
+            with self._lock:
+                counts, total = cell.counts.copy(), cell.total
             running = 0.0
             buckets = []
             for spelled, count in zip(self._spelled, counts, strict=True):
@@ -173,12 +172,27 @@ class Histogram(_Family[list[float]]):
             family.add_metric(labels, buckets, sum_value=total)
         yield family
 
-    def _cell(self, labels: Labels) -> list[float]:
-        return self._cells.setdefault(self._budget.place(labels, self._cells), self._new_cell())
+    def _sort_in(self, cell: Distribution) -> None:
+        with self._lock:
+            # Other threads may add more meanwhile, behind these.
+            values = cell.waiting[:]
+            del cell.waiting[: len(values)]
+            values.sort()
+            cell.total += sum(values[bisect_left(values, 0.0) :])
+            below = 0
+            for bucket, bound in enumerate(self._bounds):
+                up_to = bisect_right(values, bound)
+                cell.counts[bucket] += up_to - below
+                below = up_to
+            cell.counts[-1] += len(values) - below
 
-    def _new_cell(self) -> list[float]:
-        # One count per bucket, the one for +Inf, and the sum last.
-        return [0.0] * (len(self._bounds) + 2)
+    def _cell(self, labels: Labels) -> Distribution:
+        with self._lock:
+            return self._cells.setdefault(self._budget.place(labels, self._cells), self._new_cell())
+
+    def _new_cell(self) -> Distribution:
+        # One bucket for each bound, and the one for +Inf.
+        return Distribution(len(self._bounds) + 1)
 
 
 def mirrored_gauge(
