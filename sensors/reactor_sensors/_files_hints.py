@@ -14,17 +14,16 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
-
 from reactor_sensors._files_mounts import is_remote
 
 if sys.platform == "linux":
-    from asyncinotify import Event as InotifyEvent
-    from asyncinotify import Inotify, Mask
+    from reactor_sensors import _files_linux as linux
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
+
+    from watchfiles._rust_notify import RustNotify
 
 Watcher = Literal["auto", "inotify", "watchfiles", "poll"]
 
@@ -108,21 +107,17 @@ def hint_source(
 
 if sys.platform == "linux":
     _WATCHED = (
-        Mask.CLOSE_WRITE
-        | Mask.MOVED_TO
-        | Mask.CREATE
-        | Mask.ATTRIB
-        | Mask.DELETE_SELF
-        | Mask.MOVE_SELF
-        | Mask.ONLYDIR
+        linux.IN_CLOSE_WRITE
+        | linux.IN_MOVED_TO
+        | linux.IN_CREATE
+        | linux.IN_ATTRIB
+        | linux.IN_DELETE_SELF
+        | linux.IN_MOVE_SELF
+        | linux.IN_ONLYDIR
     )
-    # Tested as plain numbers: operators of IntFlag take microseconds each.
-    _IS_FOLDER, _OVERFLOW, _IGNORED = int(Mask.ISDIR), int(Mask.Q_OVERFLOW), int(Mask.IGNORED)
-    _CLOSED, _MOVED = int(Mask.CLOSE_WRITE), int(Mask.MOVED_TO)
-    _TOUCHED = int(Mask.ATTRIB)
-    _SELF = int(Mask.DELETE_SELF | Mask.MOVE_SELF | Mask.UNMOUNT)
-    _EVENTS_PER_READ = 64
-    _EVENTS_PER_TURN = 4096
+    _SELF = linux.IN_DELETE_SELF | linux.IN_MOVE_SELF | linux.IN_UNMOUNT
+    # So much at a time: hundreds of events, then the loop sees to everything else.
+    _READ_BYTES = 16 * 1024
 
     class InotifyHints:
         """inotify(7): knows when a writer closes a file, and when its own queue overflowed."""
@@ -133,42 +128,36 @@ if sys.platform == "linux":
             self.is_deaf = False
             self._loop = loop
             self._deliver = deliver
-            self._inotify: Inotify | None = None
+            self._queue: int | None = None
             self._folders: dict[
                 int, str
             ] = {}  # by watch descriptor; the kernel does not reuse them
 
         def start(self) -> None:
-            # Its own NONBLOCK flag is misspelt as CLOEXEC (asyncinotify 4.4.4), hence the plain
-            # numbers.
-            flags = os.O_CLOEXEC | os.O_NONBLOCK
-            inotify = Inotify(flags=flags, cache_size=_EVENTS_PER_READ, sync_timeout=0)  # type: ignore[arg-type]  # see above
-            self._inotify = inotify
-            self._loop.add_reader(inotify.fd, self._read)
+            self._queue = linux.open_inotify()
+            self._loop.add_reader(self._queue, self._read)
 
         def watch(self, folder: str, descriptor: int) -> None:
-            inotify = self._inotify
-            if inotify is None:
+            queue = self._queue
+            if queue is None:
                 return
             try:
                 # Through the descriptor: the path may lead elsewhere by now.
-                watch = inotify.add_watch(f"/proc/self/fd/{descriptor}", _WATCHED)
-            except ValueError:
-                return  # closed meanwhile
+                watch = linux.add_watch(queue, f"/proc/self/fd/{descriptor}", _WATCHED)
             except OSError as error:
                 self._say_deaf(folder, error)
                 return
             # Again for a folder that was moved: it keeps its watch and has another path.
-            self._folders[watch.wd] = folder
+            self._folders[watch] = folder
 
         def close(self) -> None:
-            inotify, self._inotify = self._inotify, None
-            if inotify is not None:
-                self._loop.remove_reader(inotify.fd)
-                inotify.close()
+            queue, self._queue = self._queue, None
+            if queue is not None:
+                self._loop.remove_reader(queue)
+                os.close(queue)
 
         def _say_deaf(self, folder: str, error: OSError) -> None:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            if error.errno in (errno.ENOENT, errno.ENOTDIR) or self._queue is None:
                 return
             why = str(error.strerror)
             if error.errno == errno.ENOSPC:
@@ -178,48 +167,46 @@ if sys.platform == "linux":
             self._loop.call_soon_threadsafe(self._deliver, [Hint(HintKind.DEAF, folder, why)])
 
         def _read(self) -> None:
-            inotify = self._inotify
-            hints: list[Hint] = []
-            for _ in range(_EVENTS_PER_TURN):
-                event = inotify.sync_get() if inotify is not None else None
-                if event is None:
-                    break
-                hint = self._hint(event)
-                if hint is not None:
-                    hints.append(hint)
-            else:
-                # What it has read ahead does not make the descriptor readable again.
-                self._loop.call_soon(self._read)
+            if self._queue is None:
+                return
+            try:
+                data = os.read(self._queue, _READ_BYTES)
+            except BlockingIOError:
+                return
+            # What is left in the queue makes its descriptor readable again.
+            hints = [hint for event in linux.events_in(data) if (hint := self._hint(event))]
             if hints:
                 self._deliver(hints)
 
-        def _hint(self, event: InotifyEvent) -> Hint | None:
-            mask = int(event.mask)
-            if mask & _OVERFLOW:
+        def _hint(self, event: linux.InotifyEvent) -> Hint | None:
+            watch, mask, name = event
+            if mask & linux.IN_Q_OVERFLOW:
                 return Hint(HintKind.LOST, why="the queue of inotify overflowed")
-            watch = event.watch
-            folder = self._folders.get(watch.wd) if watch is not None else None
-            if watch is None or folder is None:
+            folder = self._folders.get(watch)
+            if folder is None:
                 # Between the kernel's watch and our note of it; the listing comes after both.
                 return None
-            if mask & (_SELF | _IGNORED):
-                if mask & _IGNORED:
-                    self._folders.pop(watch.wd, None)
+            if mask & (_SELF | linux.IN_IGNORED):
+                if mask & linux.IN_IGNORED:
+                    self._folders.pop(watch, None)
                 return (
                     Hint(HintKind.LOST, why="the folder itself was moved or deleted")
                     if not folder
                     else None
                 )
-            if event.name is None:
+            if not name:
                 return None
-            path = f"{folder}/{event.name}" if folder else str(event.name)
-            if mask & _IS_FOLDER:
-                return None if mask & _TOUCHED else Hint(HintKind.FOLDER, path)
-            if mask & _TOUCHED:
+            path = os.fsdecode(name)
+            if folder:
+                path = f"{folder}/{path}"
+            is_touched = mask & linux.IN_ATTRIB
+            if mask & linux.IN_ISDIR:
+                return None if is_touched else Hint(HintKind.FOLDER, path)
+            if is_touched:
                 return Hint(HintKind.TOUCHED, path)
-            if mask & _CLOSED:
+            if mask & linux.IN_CLOSE_WRITE:
                 return Hint(HintKind.CLOSED, path)
-            return Hint(HintKind.MOVED if mask & _MOVED else HintKind.SEEN, path)
+            return Hint(HintKind.MOVED if mask & linux.IN_MOVED_TO else HintKind.SEEN, path)
 
 
 class WatchfilesHints:
@@ -256,9 +243,14 @@ class WatchfilesHints:
         self._stop.set()
 
     def _open(self) -> RustNotify:
+        # Where inotify does the work, its time at start and its memory are saved.
+        from watchfiles._rust_notify import RustNotify
+
         return RustNotify([self._root], False, False, 300, True, True)
 
     def _listen(self, notify: RustNotify) -> None:
+        from watchfiles._rust_notify import WatchfilesRustInternalError
+
         while not self._stop.is_set():
             try:
                 with notify:

@@ -128,7 +128,9 @@ class TestWatchfiles(HintSourceContract):
 
 
 if sys.platform == "linux":
+    from reactor_sensors import _files_linux
     from reactor_sensors._files_hints import InotifyHints
+    from reactor_sensors._files_linux import LARGEST_EVENT_BYTES
 
     class TestInotify(HintSourceContract):
         def open(self, root: Path, heard: Heard) -> HintSource:
@@ -145,10 +147,10 @@ if sys.platform == "linux":
                 (HintKind.MOVED, "b"),
             ]
 
-        async def test_more_events_than_one_turn_takes_all_arrive(
+        async def test_more_events_than_one_read_takes_all_arrive(
             self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ) -> None:
-            monkeypatch.setattr(_files_hints, "_EVENTS_PER_TURN", 3)
+            monkeypatch.setattr(_files_hints, "_READ_BYTES", LARGEST_EVENT_BYTES)
             with self.listening(tmp_path) as heard:
                 for number in range(100):
                     (tmp_path / str(number)).touch()
@@ -172,7 +174,7 @@ if sys.platform == "linux":
             def refuse(*_: object) -> None:
                 raise OSError(errno.ENOSPC, "No space left on device")
 
-            monkeypatch.setattr("asyncinotify.Inotify.add_watch", refuse)
+            monkeypatch.setattr(_files_linux, "add_watch", refuse)
             with self.listening(tmp_path) as heard:
                 await heard.until(lambda hints: any(h.kind is HintKind.DEAF for h in hints))
             assert "fs.inotify.max_user_watches" in heard.hints[0].why
