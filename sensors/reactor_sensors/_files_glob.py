@@ -207,3 +207,14 @@ def parts_of(relative: str) -> list[str]:
 def join(folder: str, name: str) -> str:
     """Return the relative path of a name in a folder; the root itself is ""."""
     return os.path.join(folder, name) if folder else name
+
+
+def outermost(folders: Iterable[str]) -> list[str]:
+    """Return the folders without those that lie in another of them."""
+    chosen: list[str] = []
+    for folder in sorted(folders, key=lambda path: path.split("/")):
+        if not chosen or not (
+            chosen[-1] == "" or folder.startswith(chosen[-1] + "/") or folder == chosen[-1]
+        ):
+            chosen.append(folder)
+    return chosen

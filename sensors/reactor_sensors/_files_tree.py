@@ -1,5 +1,5 @@
 """The watched folder on disk: listing, looking and asking what is gone. Every call blocks; run them
-in a thread.
+in a thread; only `look_at_hand` does not.
 
 Every folder is opened below its parent's descriptor with O_NOFOLLOW, so that a symlink swapped in
 leads nowhere, and nothing stays open between calls, so that the file system can be unmounted.
@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import stat
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +20,9 @@ from reactor_sensors._files_glob import Glob, join, parts_of
 from reactor_sensors._files_lease import version_when_unwritten
 from reactor_sensors._files_ledger import Ledger, Observation, Version, key_of
 from reactor_sensors._files_mounts import is_remote
+
+if sys.platform == "linux":
+    from reactor_sensors._files_linux import is_cached, open_cached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -94,6 +98,43 @@ class Tree:
         every file.
         """
         return Scan(self._slices(starts, on_folder, seen))
+
+    def look_at_hand(
+        self, paths: Sequence[str]
+    ) -> tuple[list[Observation | Folder], Sequence[str]]:
+        """Do what `look` does where that need not wait; return also the paths that are left for `look`.
+
+        It need not where the kernel has all of the way in memory, as it has of a file that was just closed or renamed,
+        where no mount lies on that way, and where a thread has found that this is no network file system.
+        """
+        found: list[Observation | Folder] = []
+        identity = self._identity
+        if (
+            sys.platform != "linux"
+            or identity is None
+            or self._remote.get(identity[0]) is not False
+        ):
+            return found, paths
+        root = open_cached(self.root)
+        if root is None:
+            return found, paths
+        left = []
+        try:
+            status = os.fstat(root)
+            if identity != (status.st_dev, status.st_ino):
+                return found, paths
+            for path in paths:
+                try:
+                    thing = self._look_at_cached(root, path)
+                except OSError:
+                    # It is gone, or not cached: a thread may find out.
+                    left.append(path)
+                    continue
+                if thing is not None:
+                    found.append(thing)
+        finally:
+            os.close(root)
+        return found, left
 
     def look(self, paths: Sequence[str]) -> list[Observation | Folder]:
         """Return what is at these paths now, in their order, without what does not matter. Raises
@@ -220,6 +261,21 @@ class Tree:
             return None
         return self._observe(path, entry.name, descriptor, device)
 
+    def _look_at_cached(self, root: int, path: str) -> Observation | Folder | None:
+        """Raises OSError where what is at `path` below `root` is not cached."""
+        assert sys.platform == "linux"
+        folder, _, name = path.rpartition("/")
+        descriptor = open_cached(folder, below=root) if folder else root
+        if descriptor is None:
+            raise BlockingIOError
+        try:
+            if not is_cached(descriptor, name):
+                raise BlockingIOError
+            return self._look_at(folder, name, descriptor)
+        finally:
+            if descriptor != root:
+                os.close(descriptor)
+
     def _look_at(self, folder: str, name: str, descriptor: int) -> Observation | Folder | None:
         path, parts = join(folder, name), [*parts_of(folder), name]
         status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
@@ -250,12 +306,12 @@ class Tree:
             status = os.stat(name, dir_fd=folder, follow_symlinks=False)
             return Observation(path, Version.of(status), device, None, marked)
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return None
             if self._is_remote(device, path):
                 is_written, status = None, os.fstat(descriptor)
             else:
                 is_written, status = version_when_unwritten(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                return None
             return Observation(path, Version.of(status), device, is_written, marked)
         finally:
             os.close(descriptor)

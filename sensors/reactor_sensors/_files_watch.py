@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, Unpack
 
-from reactor.api import StoreFullError
+from reactor.api import StoreFullError, monotonic
 from reactor_sensors._files_event import arrival, printable
+from reactor_sensors._files_glob import outermost
 from reactor_sensors._files_hints import Hint, HintKind, HintSource, NoHints
 from reactor_sensors._files_ledger import Ledger, Observation, Version, key_of, path_of, row_of
 from reactor_sensors._files_ready import Evidence, Readiness, time_to_wait
 from reactor_sensors._files_tree import Folder, RootLostError, Slice, Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from reactor.api import Event, Intake
     from reactor_sensors._files_event import FileArrived
@@ -32,6 +33,10 @@ R = TypeVar("R")
 EVENTS_PER_COMMIT = 256
 PATHS_PER_LOOK = 256
 KEYS_PER_LOOK = 1024
+# So few are looked at on the loop itself; one that took so long sends all to the thread for a while.
+PATHS_AT_HAND = 4
+SLOW_LOOK_SECONDS = 0.01
+SLOW_LOOK_PAUSE_SECONDS = 60.0
 MOST_HINTS = 100_000
 MOST_NOTED = 1000
 ROOT_RETRY_SECONDS = 0.5
@@ -67,8 +72,8 @@ class Pending:
 
 
 class FilesWatch:
-    """Watches one tree for one sensor until cancelled. One task; the disk is touched only in its
-    one thread.
+    """Watches one tree for one sensor until cancelled. One task; what may wait for the disk is done
+    in its one thread.
     """
 
     def __init__(
@@ -92,6 +97,7 @@ class FilesWatch:
         self._look_due = float("inf")
         self._scan_due = 0.0
         self._no_scan_before = 0.0
+        self._no_look_before = 0.0
         self._is_deaf = False
         self._woken = asyncio.Event()
         self._noted: set[tuple[str, str]] = set()
@@ -166,7 +172,7 @@ class FilesWatch:
         if self._loop.time() >= self._scan_due:
             await self._scan_all()
         elif self._folders:
-            starts, self._folders = _outermost(self._folders), {}
+            starts, self._folders = outermost(self._folders), {}
             await self._scan(starts, None)
         await self._take_hints()
         if self._loop.time() >= self._look_due:
@@ -239,7 +245,30 @@ class FilesWatch:
         self._look_due = min((p.due for p in self._pending.values()), default=float("inf"))
 
     async def _weigh(self, evidence: Mapping[str, Evidence]) -> None:
-        things = await self._thread(self._tree.look, list(evidence))
+        things, left = self._look_at_hand([*evidence])
+        if len(left) < len(evidence):
+            await self._judge(things, {p: e for p, e in evidence.items() if p not in left})
+        if left:
+            things = await self._thread(self._tree.look, left)
+            await self._judge(things, {path: evidence[path] for path in left})
+
+    def _look_at_hand(
+        self, paths: Sequence[str]
+    ) -> tuple[Sequence[Observation | Folder], Sequence[str]]:
+        """Look at once where that need not wait: a thread and back takes longer than the look."""
+        began = monotonic()
+        if len(paths) > PATHS_AT_HAND or began < self._no_look_before:
+            return (), paths
+        found = self._tree.look_at_hand(paths)
+        if monotonic() - began > SLOW_LOOK_SECONDS:
+            # Something waits all the same, as a scanner does that examines each file at its opening.
+            self._no_look_before = began + SLOW_LOOK_PAUSE_SECONDS
+        return found
+
+    async def _judge(
+        self, things: Sequence[Observation | Folder], evidence: Mapping[str, Evidence]
+    ) -> None:
+        """Accept what is ready of the things that are at the paths of `evidence`, and keep the rest in mind."""
         files = [thing for thing in things if isinstance(thing, Observation)]
         self._folders.update((thing.path, None) for thing in things if isinstance(thing, Folder))
         files = await self._leave_touched(files, evidence)
@@ -364,14 +393,3 @@ class FilesWatch:
 
 def _shown(path: str) -> str:
     return printable(os.fsencode(path).decode(errors="backslashreplace"))
-
-
-def _outermost(folders: Iterable[str]) -> list[str]:
-    """Return the folders without those that lie in another of them."""
-    chosen: list[str] = []
-    for folder in sorted(folders, key=lambda path: path.split("/")):
-        if not chosen or not (
-            chosen[-1] == "" or folder.startswith(chosen[-1] + "/") or folder == chosen[-1]
-        ):
-            chosen.append(folder)
-    return chosen

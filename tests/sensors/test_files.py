@@ -8,6 +8,8 @@ import errno
 import functools
 import os
 import shutil
+import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,6 +110,39 @@ async def test_a_renamed_file_needs_no_time_to_pass(tmp_path: Path) -> None:
         publish(tmp_path / "inbox" / "a.csv")
         await intake.wait_for_events(1)
         assert asyncio.get_running_loop().time() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can say that a look will not wait")
+@in_virtual_time
+async def test_a_file_that_the_kernel_has_in_memory_needs_no_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with watching(tmp_path) as intake:
+        publish(tmp_path / "inbox" / "first")
+        await intake.wait_for_events(1)
+        # The thread is held; of the draft, which is gone, only a thread could learn.
+        held = threading.Event()
+        monkeypatch.setattr(_files_tree.Tree, "look", lambda tree, paths: held.wait(30) and [])
+        publish(tmp_path / "inbox" / "second")
+        await intake.wait_for_events(2)
+        held.set()
+    assert names(intake) == ["first", "second"]
+
+
+@in_virtual_time
+async def test_once_a_look_was_slow_the_thread_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with watching(tmp_path) as intake:
+        publish(tmp_path / "inbox" / "first")
+        await intake.wait_for_events(1)
+        monkeypatch.setattr(_files_watch, "SLOW_LOOK_SECONDS", -1.0)
+        publish(tmp_path / "inbox" / "second")
+        await intake.wait_for_events(2)
+        monkeypatch.delattr(_files_tree.Tree, "look_at_hand")
+        publish(tmp_path / "inbox" / "third")
+        await intake.wait_for_events(3)
+    assert names(intake) == ["first", "second", "third"]
 
 
 @in_virtual_time

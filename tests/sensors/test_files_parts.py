@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactor_sensors._files_event import instant_of, printable
+from reactor_sensors._files_glob import outermost
 from reactor_sensors._files_lease import version_when_unwritten
 from reactor_sensors._files_ledger import Ledger, Observation, Version, key_of, path_of, row_of
 from reactor_sensors._files_mounts import file_system_of
 from reactor_sensors._files_ready import Evidence, Readiness, marker, stable, time_to_wait
-from reactor_sensors._files_watch import _outermost
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -153,8 +153,8 @@ def test_shown_text_is_always_printable(text: str) -> None:
 
 
 def test_folders_inside_others_are_scanned_once() -> None:
-    assert _outermost(["a/b", "a", "a-c", "a/b/c", "d"]) == ["a", "a-c", "d"]
-    assert _outermost(["x", ""]) == [""]
+    assert outermost(["a/b", "a", "a-c", "a/b/c", "d"]) == ["a", "a-c", "d"]
+    assert outermost(["x", ""]) == [""]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="leases are of Linux")
