@@ -95,8 +95,9 @@ class Crew:
             self._start(self._attempt(run, step))
             return
         self._ready.add(run.workflow, (run, step))
-        if self._driver is None:
-            self._call()
+        if self._driver is None and not self._is_called:
+            # Now, not when it is relieved: its turn comes before that of all who wait for the same commit.
+            self._driver = self._start(self._work())
 
     def spawn(self, run: Member, rest: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """See a run through in a task of its own: `rest` is called there, and takes it to its end."""

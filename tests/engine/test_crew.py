@@ -70,6 +70,22 @@ async def test_steps_that_do_not_wait_share_a_task_and_a_write(
     assert (len(tasks), writes) == (1, [MANY])
 
 
+async def test_a_step_begins_before_its_source_is_told(tmp_path: Path) -> None:
+    """Both follow the same commit; the step is what somebody waits for."""
+    flow = Workflow("flow", on=SOURCE)
+    order: list[str] = []
+
+    @flow.step
+    async def work(event: Event[int]) -> None:
+        order.append("step")
+
+    async with harness(flow, state=tmp_path) as h:
+        await fire_together(h, 1)
+        order.append("told")
+        await h.wait_for_ends(1)
+    assert order == ["step", "told"]
+
+
 async def test_a_step_that_waits_keeps_no_other_waiting(tmp_path: Path) -> None:
     flow = Workflow("flow", on=SOURCE)
     arrived = asyncio.Barrier(MANY)
