@@ -9,8 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from reactor.errors import SettingsError
 from reactor.model.duration import Duration, spell_duration
@@ -27,10 +26,10 @@ _ADDRESS = re.compile(
 )
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Every setting of the daemon. Sizes are bytes; durations are written like "20s"."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     paths: tuple[Path, ...] = Field(
         default=(), description="Module files, or folders of them, with the workflows."
@@ -104,18 +103,6 @@ class Settings(BaseSettings):
     def _is_address(cls, text: str) -> str:
         split_address(text)
         return text
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        # `load_settings` has put file and flags together; the environment goes between them there.
-        return (init_settings,)
 
 
 def load_settings(flags: dict[str, Any], *, file: Path | None = None) -> Settings:
