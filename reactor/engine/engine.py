@@ -104,6 +104,7 @@ class Engine:
 
     def define(self, graphs: Sequence[Graph], sensors: Mapping[str, Sensor]) -> None:
         """Set what is listened to; runs in flight go on with the definition they began with."""
+        self._tools.executors.prepare(graphs)
         self.scheduler.define(graphs)
         self._fence = self.clock.next_id()
         self._gathering.define(graphs)

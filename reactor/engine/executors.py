@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from anyio import BrokenWorkerProcess, CapacityLimiter, to_process, to_thread
+from anyio import BrokenWorkerProcess, CapacityLimiter, to_thread
 from pydantic_core import to_json
 
 from reactor.engine.process_worker import call_step
@@ -16,7 +16,7 @@ from reactor.errors import StepError
 from reactor.model.outlet import load_outgoing
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable, Iterable, Mapping
 
     from reactor.model.context import Context
     from reactor.model.event import Event
@@ -32,8 +32,19 @@ class Executors:
     def __init__(self, *, threads: int = MOST_THREADS, processes: int = MOST_PROCESSES) -> None:
         self._threads = Places(threads)
         self._processes = Places(processes)
-        # anyio asks for a limiter of its own, which is first come, first served: it never says no here.
-        self._unlimited = CapacityLimiter(math.inf)
+
+    def prepare(self, graphs: Iterable[Graph]) -> None:
+        """Import what calls of their steps need: that takes 20 ms, which a step would else wait for, and all others."""
+        kinds = {step.executor for graph in graphs for step in graph.steps}
+        if kinds - {"loop"}:
+            _ = self._unlimited
+        if "process" in kinds:
+            from anyio import to_process  # noqa: F401  # see above
+
+    @cached_property
+    def _unlimited(self) -> CapacityLimiter:
+        """What anyio asks for, which is first come, first served: it never says no here."""
+        return CapacityLimiter(math.inf)
 
     def call(self, graph: Graph, step: Step, arguments: Mapping[str, Any]) -> Awaitable[Any]:
         """Return an awaitable of what the step's function returns.
@@ -54,6 +65,8 @@ class Executors:
             return await to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._unlimited)
 
     async def _call_in_process(self, graph: Graph, step: Step, arguments: Mapping[str, Any]) -> Any:
+        from anyio import to_process
+
         # JSON crosses, not pickles: the worker reads the arguments by the step's own annotations.
         plain = {name: value for name, value in arguments.items() if name not in ("event", "ctx")}
         event: Event[Any] | None = arguments.get("event")
