@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 
 MOST_REFUSALS_SHOWN = 100
 M = TypeVar("M", bound=BaseModel)
+# Built at the first request: few daemons get one, and all of them start.
+_CLOSED = ConfigDict(extra="forbid", defer_build=True)
 
 
 class EmitRequest(BaseModel):
     """The body of POST /api/emit: an event as if `sensor` had seen it."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = _CLOSED
 
     sensor: str
     data: Any = None
@@ -39,7 +41,7 @@ class EmitRequest(BaseModel):
 class RedriveRequest(BaseModel):
     """The body of POST /api/redrive: exactly one of the three."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = _CLOSED
 
     ids: list[str] | None = None
     reason: str | None = None
@@ -49,7 +51,7 @@ class RedriveRequest(BaseModel):
 class SeekRequest(BaseModel):
     """The body of POST /api/seek: where a sensor's cursor shall be."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = _CLOSED
 
     sensor: str
     where: str
