@@ -49,6 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(given: Sequence[str]) -> int:
     """Return the exit code of a command. Raises ReactorError, also for a wrong command line."""
+    if given[0] == "run":
+        from reactor.cli.start import plain_flags, start
+
+        flags = plain_flags(given[1:])
+        if flags is not None:
+            return start(flags)
+
     import typer
 
     from reactor.cli.application import COMMANDS, application

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from reactor.cli.start import start
 
 
 def run(
@@ -43,26 +44,17 @@ def run(
     Exit codes: 0 ended in order, 2 settings, 3 state directory in use, 4 workflows wrong,
     5 storage error, 130 a second signal.
     """
-    import logging
-    from importlib.metadata import version
-
-    from reactor.daemon.daemon import run_daemon
-    from reactor.daemon.settings import load_settings
-    from reactor.telemetry.logs import configure_logs
-
-    settings = load_settings(
-        {
-            "paths": tuple(paths) if paths else None,
-            "state": state,
-            "hooks": hooks,
-            "admin": admin,
-            "drain": drain,
-            "log_level": log_level,
-            "log_style": log_style,
-        },
-        file=config,
+    raise typer.Exit(
+        start(
+            {
+                "paths": tuple(paths) if paths else None,
+                "state": state,
+                "hooks": hooks,
+                "admin": admin,
+                "drain": drain,
+                "config": config,
+                "log_level": log_level,
+                "log_style": log_style,
+            }
+        )
     )
-    configure_logs(
-        sys.stderr, settings.log_style, logging.getLevelNamesMapping()[settings.log_level]
-    )
-    raise typer.Exit(run_daemon(settings, release=version("reactor")))
