@@ -20,9 +20,13 @@ def allow_open_files() -> None:
 
 
 def settle_collector(*, is_first: bool) -> None:
-    """Take all that is loaded now out of the collector's sight, after a reload without what that replaced."""
+    """Take all that is loaded now out of the collector's sight, after a reload without what that replaced.
+
+    From then on it works, also where it was kept from that while the daemon started.
+    """
     if not is_first:
         gc.unfreeze()
         gc.collect()
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)
+    gc.enable()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactor.cli import start
+from reactor.cli import main, start
 from reactor.cli.application import application
 from reactor.errors import SettingsError
 from reactor.testing.process import TELL, DaemonProcess
@@ -92,6 +93,17 @@ def test_anything_else_is_left_to_the_command(arguments: list[str]) -> None:
     assert start.plain_flags(arguments) is None
 
 
+def test_the_collector_works_again_after_a_start_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "--drain", "soon"])
+    assert ended.value.code == 2
+    assert "drain" in capsys.readouterr().err
+    assert gc.isenabled()
+
+
 def test_what_a_setting_cannot_be_is_told_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="No such file"):
         start.start({"paths": (tmp_path,), "config": tmp_path / "reactor.toml"})
@@ -120,7 +132,7 @@ UNWANTED = {
 }
 PROJECT = f"""\
 {TELL}
-import json, sys
+import gc, json, sys
 from reactor import Event, Workflow
 from reactor_sensors import FileArrived, Files
 
@@ -129,7 +141,7 @@ arrivals = Workflow("arrivals", on=Files("inbox/*.dat"))
 @arrivals.step
 async def look(event: Event[FileArrived]) -> None:
     unwanted = {sorted(UNWANTED)}
-    tell(json.dumps([name for name in unwanted if name in sys.modules]))
+    tell(json.dumps([[name for name in unwanted if name in sys.modules], gc.isenabled()]))
     tell("all")
 """
 
@@ -144,5 +156,6 @@ def test_a_daemon_that_watches_files_imports_nothing_that_only_others_need(tmp_p
         (tmp_path / "draft").write_text("x")
         (tmp_path / "draft").rename(inbox / "a.dat")
         daemon.wait_until_told("all")
-        imported = json.loads(daemon.told_so_far()[0])
+        imported, collects = json.loads(daemon.told_so_far()[0])
     assert imported == []
+    assert collects
