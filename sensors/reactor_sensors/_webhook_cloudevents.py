@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from reactor.api import HookRequest
 
 _REQUIRED = ("id", "source", "type")
+# One of these makes a request a CloudEvent, if a faulty one.
+_TELLING = ("ce-specversion", *(f"ce-{name}" for name in _REQUIRED))
 _LONGEST = {"id": 200, "source": 500, "type": 200, "subject": 1000}
 _INSTANT = re.compile(
     r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", flags=re.ASCII
@@ -54,7 +56,7 @@ class CloudEvent:
 
 def of_headers(request: HookRequest) -> CloudEvent | None:
     """Return the event that the ce-* headers describe, None where there are none. Raises CloudEventError."""
-    if all(request.header(f"ce-{name}") is None for name in ("specversion", *_REQUIRED)):
+    if all(request.header(name) is None for name in _TELLING):
         return None
 
     def attribute(name: str) -> object:

@@ -33,11 +33,12 @@ class Verdict(Enum):
     STALE = "the signature is stale"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Claim:
     """What a request claims: that one of `signatures` (encoded, as sent) is over the parts of `signed`.
 
-    `signed_at` is in seconds since 1970, None where the scheme signs no instant.
+    `signed_at` is in seconds since 1970, None where the scheme signs no instant. Nobody changes one; not `frozen`,
+    since making a frozen one takes three times as long.
     """
 
     signed: tuple[bytes, ...]
