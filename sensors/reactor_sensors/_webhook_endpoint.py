@@ -26,6 +26,7 @@ from reactor_sensors._webhook_delivery import (
     read,
     validated,
 )
+from reactor_sensors._webhook_patience import Patience
 from reactor_sensors._webhook_schemes import Scheme, Verdict, verdict_on
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Endpoint:
         self._reading = reading
         self._keys = keys
         self._window = window
+        self._patience = Patience(DURABLE_WITHIN_SECONDS)
         self._warned_at: dict[Verdict, float] = {}
         self._unsaid: dict[Verdict, int] = {}
 
@@ -135,7 +137,7 @@ class Endpoint:
             event = self._reading.event(self._intake.sensor, delivery, at=self._intake.clock.now())
         except UnreadableError as error:
             return await self._park(request.body, delivery.hints(hints), error)
-        return taken(await _durably(self._intake.accept(event, wait=False)))
+        return taken(await self._durably(self._intake.accept(event, wait=False)))
 
     async def _park(self, body: bytes, hints: Hints, error: UnreadableError) -> HookResponse:
         why = str(error)
@@ -146,7 +148,24 @@ class Endpoint:
             event_id=hints.letter_id,
             subject=hints.note(),
         )
-        return parked(why, await _durably(letter))
+        return parked(why, await self._durably(letter))
+
+    async def _durably(self, promise: Awaitable[Accepted]) -> Accepted:
+        """Return once it is durable, or raise RefusedError (503) after 2.5 s: it may yet become so.
+
+        The sender tries again then and, if it names its deliveries, is told of a duplicate.
+        """
+        try:
+            with self._patience.wait():
+                return await promise
+        except TimeoutError:
+            raise unavailable("the store is slow; send it again", STORE_PAUSE) from None
+        except OverloadedError as error:
+            raise unavailable("too much is waiting; send it again", error.retry_after) from None
+        except StoreError:
+            raise unavailable(
+                "nothing can be stored right now; send it again", STORE_PAUSE
+            ) from None
 
     def _warn(self, verdict: Verdict, client: str) -> None:
         """Log the first refusal of a kind in a minute, with how many the minute before left unsaid."""
@@ -170,22 +189,6 @@ class Endpoint:
 def _new_id() -> str:
     """Return a random id, no counter: it must be new to every store that this delivery may ever reach."""
     return uuid.uuid4().hex
-
-
-async def _durably(promise: Awaitable[Accepted]) -> Accepted:
-    """Return once it is durable, or raise RefusedError (503) after 2.5 s: it may yet become so.
-
-    The sender tries again then and, if it names its deliveries, is told of a duplicate.
-    """
-    try:
-        async with asyncio.timeout(DURABLE_WITHIN_SECONDS):
-            return await promise
-    except TimeoutError:
-        raise unavailable("the store is slow; send it again", STORE_PAUSE) from None
-    except OverloadedError as error:
-        raise unavailable("too much is waiting; send it again", error.retry_after) from None
-    except StoreError:
-        raise unavailable("nothing can be stored right now; send it again", STORE_PAUSE) from None
 
 
 def _challenge(scheme: Scheme, document: Any) -> str | None:
