@@ -1,7 +1,7 @@
 """HTTP/1.1 that a slow, fat or half-open client cannot hold up.
 
-uvicorn parses and answers; it closes no connection on which a request was begun and never finished,
-and bounds neither headers nor bodies. This subclass of its protocol does, before any code above it
+httptools parses and uvicorn answers; they close no connection on which a request was begun and never finished,
+and bound neither headers nor bodies. This subclass of uvicorn's protocol does, before any code above it
 has seen the request.
 """
 
@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
+from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 if TYPE_CHECKING:
@@ -151,7 +152,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self._is_in_head = True
         self._begun_at = 0.0
         self._head_bytes = 0
+        self._header_bytes = 0
         self._body_bytes = 0
+        self._path = ""
         self._limits = Limits(max_body_bytes=0, deadline_seconds=HEAD_SECONDS)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -174,13 +177,20 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         if self._is_in_head:
             self._head_bytes += len(data)
-        super().data_received(data)
+        try:
+            self.parser.feed_data(data)
+        except HttpParserError:
+            self.refuse(400, "not_http", "this is not an HTTP/1.1 request")
+        except HttpParserUpgrade:
+            # An upgrade is ignored, as RFC 9110 section 7.8 allows.
+            return
         if self._is_in_head and self._head_bytes > MOST_HEAD_BYTES:
             self._refuse_head()
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        self._begin_head()
         self._is_in_head = True
+        self._header_bytes = 0
         if self._is_idle:
             # The first request of a connection is timed from the connection itself.
             self._is_idle = False
@@ -191,27 +201,30 @@ class GuardedProtocol(HttpToolsProtocol):
         if len(self.url) + len(url) > MOST_HEAD_BYTES:
             self._refuse_head()
             return
-        super().on_url(url)
+        self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._is_refused:
-            return
-        if len(self.headers) >= MOST_HEADERS:
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > MOST_HEAD_BYTES or len(self.headers) >= MOST_HEADERS:
             self._refuse_head()
             return
-        super().on_header(name, value)
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
         self._head_bytes = 0
         if self._is_refused:
             return
-        if sum(len(name) + len(value) for name, value in self.headers) > MOST_HEAD_BYTES:
-            self._refuse_head()
-            return
-        path = self.url.partition(b"?")[0].decode("latin-1")
-        self._limits = self._guard.limits_of(path)
-        if self._announced_bytes() > self._limits.max_body_bytes:
+        self._path = self.url.partition(b"?")[0].decode("latin-1")
+        self._limits = self._guard.limits_of(self._path)
+        announced_bytes = 0
+        for name, value in self.headers:
+            if name == b"content-length":
+                # The parser has made sure that it is a number, and the only one.
+                announced_bytes = int(value)
+            elif name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+        if announced_bytes > self._limits.max_body_bytes:
             self._refuse_body()
             return
         self._guard.date_answers(self.server_state)
@@ -264,9 +277,6 @@ class GuardedProtocol(HttpToolsProtocol):
         super().resume_writing()
         self._guard.wait_no_longer(self)
 
-    def send_400_response(self, msg: str) -> None:
-        self.refuse(400, "not_http", "this is not an HTTP/1.1 request")
-
     def is_late(self) -> None:
         """End a connection whose client kept us waiting for too long."""
         if self._is_refused or self.transport.is_closing() or self.flow.write_paused:
@@ -298,6 +308,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     # What the application sees of a request; a subclass may go another way than ASGI.
 
+    def _begin_head(self) -> None:
+        super().on_message_begin()
+
     def _begin_request(self) -> None:
         super().on_headers_complete()
 
@@ -315,16 +328,6 @@ class GuardedProtocol(HttpToolsProtocol):
         cycle.disconnected = True
         cycle.message_event.set()
         return bool(cycle.response_started or not cycle.more_body)
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """An upgrade is ignored, as RFC 9110 section 7.8 allows; uvicorn would log each."""
-
-    def _announced_bytes(self) -> int:
-        for name, value in self.headers:
-            # The parser has made sure that it is a number, and the only one.
-            if name == b"content-length":
-                return int(value)
-        return 0
 
     def _refuse_head(self) -> None:
         self.refuse(

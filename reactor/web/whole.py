@@ -42,6 +42,7 @@ class WholeProtocol(GuardedProtocol):
         self._body: list[bytes] = []
         self._keeps_alive = True
         self._is_answering = False
+        self._task: asyncio.Task[None] | None = None
         # Requests that came before the one ahead of them was answered. Reading stops with the first.
         self._line: deque[tuple[HookRequest, bool]] = deque()
 
@@ -51,6 +52,18 @@ class WholeProtocol(GuardedProtocol):
         self._keeps_alive = False
         if not self._is_answering:
             self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._task is not None and not self._task.done():
+            # The connection no longer keeps it from being collected as garbage.
+            self.tasks.add(self._task)
+            self._task.add_done_callback(self.tasks.discard)
+
+    def _begin_head(self) -> None:
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
 
     def _begin_request(self) -> None:
         self._body = []
@@ -67,7 +80,7 @@ class WholeProtocol(GuardedProtocol):
         parser = self.parser
         request = HookRequest(
             method=parser.get_method().decode("ascii"),
-            path=self.url.partition(b"?")[0].decode("latin-1"),
+            path=self._path,
             headers=self.headers,
             body=self._body[0] if len(self._body) == 1 else b"".join(self._body),
             client=self.client[0] if self.client else "",
@@ -85,9 +98,7 @@ class WholeProtocol(GuardedProtocol):
 
     def _serve(self, request: HookRequest, keeps_alive: bool) -> None:
         self._is_answering = True
-        task = self.loop.create_task(self._see_to(request, keeps_alive), name="webhook")
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        self._task = self.loop.create_task(self._see_to(request, keeps_alive), name="webhook")
 
     async def _see_to(self, request: HookRequest, keeps_alive: bool) -> None:
         response = await self._answer(request)
