@@ -60,6 +60,7 @@ class Connections:
         self.refused = refused
         self._date = date
         self._dated_at = -1
+        self.date_line = b""
         self.body_bytes = 0
         self.most_body_bytes = most_body_bytes
         self._loop = loop
@@ -100,7 +101,9 @@ class Connections:
         second = int(self._loop.time())
         if second != self._dated_at:
             self._dated_at = second
-            state.default_headers = [(b"date", self._date())]
+            date = self._date()
+            self.date_line = b"date: %b\r\n" % date
+            state.default_headers = [(b"date", date)]
 
     async def close(self, grace_seconds: float) -> None:
         """End idle connections at once and the others when they are answered, after the grace all."""

@@ -116,14 +116,11 @@ class WholeProtocol(GuardedProtocol):
             self.on_response_complete()
 
     def _spell(self, response: HookResponse, method: str, keeps_alive: bool) -> bytes:
-        parts = [_STATUS_LINES[response.status]]
-        for name, value in self.server_state.default_headers:
-            parts += [name, b": ", value, b"\r\n"]
         head = f"content-type: {response.content_type}\r\ncontent-length: {len(response.body)}\r\n"
         for text, content in response.headers.items():
             head += f"{text}: {content}\r\n"
-        parts.append(head.encode("latin-1"))
-        parts.append(b"\r\n" if keeps_alive else b"connection: close\r\n\r\n")
-        if method != "HEAD":
-            parts.append(response.body)
-        return b"".join(parts)
+        if not keeps_alive:
+            head += "connection: close\r\n"
+        body = response.body if method != "HEAD" else b""
+        start = _STATUS_LINES[response.status] + self._guard.date_line
+        return b"%b%b\r\n%b" % (start, head.encode("latin-1"), body)
