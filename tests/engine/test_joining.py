@@ -1,0 +1,155 @@
+"""Events of one turn of the loop are one write; each is answered, refused and taken back as if it were alone."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reactor import Event, Workflow
+from reactor.api import OverloadedError, Sensor
+from reactor.engine.joining import MOST_BYTES, MOST_EVENTS
+from reactor.errors import StoreError, StoreStoppedError
+from reactor.testing.harness import Harness, harness
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from reactor.model.sensor import Accepted
+    from reactor.store.contract import Offer
+
+pytestmark = pytest.mark.virtual_time
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Source(Sensor):
+    kind = "source"
+
+
+def flow(**options: Any) -> Workflow:
+    made = Workflow("flow", on=Source(name="s"), **options)
+
+    @made.step
+    async def take(event: Event[Any]) -> None: ...
+
+    return made
+
+
+def happened(name: str, *, data: Any = None, type_: Any = "test") -> Event[Any]:
+    return Event(id=name, source="s", type=type_, time=LONG_AGO, data=data)
+
+
+def offered(h: Harness, *events: Event[Any]) -> list[asyncio.Future[Accepted]]:
+    return [h.engine.accept_now("s", event) for event in events]
+
+
+class Writes:
+    """Counts how many events each write of the store holds."""
+
+    def __init__(self, h: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.sizes: list[int] = []
+        self._accept = h.engine.store.accept
+        monkeypatch.setattr(h.engine.store, "accept", self._counted)
+
+    def _counted(
+        self, offers: Sequence[Offer], sensor: str, cursor: Mapping[str, bytes | None]
+    ) -> Any:
+        self.sizes.append(len(offers))
+        return self._accept(offers, sensor, cursor)
+
+
+async def test_events_of_one_turn_are_one_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with harness(flow(), state=tmp_path) as h:
+        writes = Writes(h, monkeypatch)
+        answers = offered(h, *(happened(f"e-{number}") for number in range(30)))
+        accepted = [await answer for answer in answers]
+        await h.wait_for_ends(30)
+    assert writes.sizes == [30]
+    assert [one.event_id for one in accepted] == [f"e-{number}" for number in range(30)]
+    assert not any(one.duplicate for one in accepted)
+
+
+async def test_a_write_is_not_larger_than_a_statement_or_a_part_of_a_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with harness(flow(), state=tmp_path) as h:
+        writes = Writes(h, monkeypatch)
+        await asyncio.wait(offered(h, *(happened(str(n)) for n in range(MOST_EVENTS + 1))))
+        await asyncio.wait(offered(h, *(happened(f"l{n}", data="x" * MOST_BYTES) for n in (1, 2))))
+    assert writes.sizes == [MOST_EVENTS, 1, 1, 1]
+
+
+async def test_the_same_event_twice_in_one_turn_is_a_duplicate(tmp_path: Path) -> None:
+    async with harness(flow(), state=tmp_path) as h:
+        first, second = offered(h, happened("e"), happened("e"))
+        assert (await first).duplicate is False
+        assert (await second).duplicate is True
+        await h.wait_for_ends(1)
+        assert h.engine.credits["flow"].used == 0
+
+
+async def test_an_event_that_the_store_refuses_fails_alone(tmp_path: Path) -> None:
+    async with harness(flow(), state=tmp_path) as h:
+        before, wrong, after = offered(
+            h, happened("before"), happened("wrong", type_=None), happened("after")
+        )
+        with pytest.raises(StoreError, match="NOT NULL"):
+            await wrong
+        assert (await before).event_id == "before"
+        assert (await after).event_id == "after"
+        await h.wait_for_ends(2)
+        assert h.engine.credits["flow"].used == 0
+        assert h.engine.bytes.used == 0
+
+
+async def test_an_event_without_credit_is_refused_at_once_and_the_others_are_not(
+    tmp_path: Path,
+) -> None:
+    async with harness(flow(pending=2), state=tmp_path) as h:
+        answers = offered(h, happened("1"), happened("2"))
+        with pytest.raises(OverloadedError):
+            h.engine.accept_now("s", happened("3"))
+        assert [(await answer).event_id for answer in answers] == ["1", "2"]
+        await h.wait_for_ends(2)
+        assert (await h.engine.accept_now("s", happened("3"))).duplicate is False
+
+
+async def test_whoever_no_longer_waits_takes_nothing_from_the_others(tmp_path: Path) -> None:
+    async with harness(flow(), state=tmp_path) as h:
+        gone, there = offered(h, happened("gone"), happened("there"))
+        gone.cancel()
+        assert (await there).event_id == "there"
+        # It is durable all the same.
+        assert (await h.engine.accept_now("s", happened("gone"))).duplicate is True
+
+
+async def test_a_store_that_has_stopped_fails_all_and_their_credit_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        raise StoreStoppedError("the disk failed")
+
+    async with harness(flow(), state=tmp_path) as h:
+        monkeypatch.setattr(h.engine.store, "accept", stopped)
+        answers = offered(h, happened("1"), happened("2"))
+        for answer in answers:
+            with pytest.raises(StoreStoppedError):
+                await answer
+        assert h.engine.credits["flow"].used == 0
+        assert h.engine.bytes.used == 0
+        assert h.engine.scheduler.running == 0
+
+
+async def test_what_was_accepted_in_the_turn_in_which_the_drain_begins_is_finished(
+    tmp_path: Path,
+) -> None:
+    async with harness(flow(), state=tmp_path) as h:
+        (answer,) = offered(h, happened("last"))
+        assert await h.engine.drain(1.0) == 0
+        assert answer.done()
+        assert answer.result().duplicate is False
