@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from reactor.clock import monotonic
 from reactor.engine.arrivals import Arrivals
 from reactor.engine.matching import spell_decisions
-from reactor.errors import StoreStoppedError
+from reactor.errors import OverloadedError, StoreStoppedError
 from reactor.model.sensor import Accepted
 from reactor.model.trigger import Failed, Fired
 from reactor.store.contract import DeadLetterRow, Offer, PendingRun, RunRow
@@ -172,20 +172,35 @@ class Acceptance:
             _settle(room)
 
     async def _take_credit(self, arrivals: Arrivals, *, wait: bool) -> list[tuple[Budget, int]]:
-        amounts = [(self._credit[name], count) for name, count in sorted(arrivals.wanted().items())]
-        amounts.append((self._memory, arrivals.size_bytes))
+        if not wait:
+            return self.take_now(arrivals)
         taken: list[tuple[Budget, int]] = []
         try:
-            for budget, amount in amounts:
-                if wait:
-                    await budget.take(amount)
-                else:
-                    budget.take_nowait(amount, now=monotonic())
+            for budget, amount in self.wanted(arrivals):
+                await budget.take(amount)
                 taken.append((budget, amount))
         except BaseException:
             self._give_back(taken)
             raise
         return taken
+
+    def take_now(self, arrivals: Arrivals) -> list[tuple[Budget, int]]:
+        """Take the credit that events need, or none at all and raise OverloadedError."""
+        wanted = self.wanted(arrivals)
+        now = monotonic()
+        for number, (budget, amount) in enumerate(wanted):
+            try:
+                budget.take_nowait(amount, now=now)
+            except OverloadedError:
+                self._give_back(wanted[:number])
+                raise
+        return wanted
+
+    def wanted(self, arrivals: Arrivals) -> list[tuple[Budget, int]]:
+        """Return the credit that events need, in the order in which all take it."""
+        wanted = [(self._credit[name], count) for name, count in sorted(arrivals.wanted().items())]
+        wanted.append((self._memory, arrivals.size_bytes))
+        return wanted
 
     def _give_back(self, taken: Iterable[tuple[Budget, int]]) -> None:
         now = monotonic()
@@ -211,7 +226,7 @@ class Acceptance:
         try:
             written = asyncio.ensure_future(self._store.accept(offer, sensor, cursor))
         except StoreStoppedError:
-            self._undo(commit)
+            self.undo(commit)
             raise
         self.writes.add(written)
         answer: asyncio.Future[list[Accepted]] = asyncio.get_running_loop().create_future()
@@ -227,7 +242,7 @@ class Acceptance:
         self.writes.discard(written)
         error = asyncio.CancelledError() if written.cancelled() else written.exception()
         if error is not None:
-            self._undo(commit)
+            self.undo(commit)
             if answer.done():
                 return
             if isinstance(error, asyncio.CancelledError):
@@ -236,7 +251,7 @@ class Acceptance:
                 answer.set_exception(error)
             return
         try:
-            accepted = self._accepted(commit, written.result())
+            accepted = self.accepted(commit, written.result())
         except Exception as fault:
             # A fault of ours. The sensor must not wait for ever for what is durable already.
             if not answer.done():
@@ -245,11 +260,12 @@ class Acceptance:
         if not answer.done():
             answer.set_result(accepted)
 
-    def _undo(self, commit: Commit) -> None:
+    def undo(self, commit: Commit) -> None:
+        """Give back what was taken for events that are not durable."""
         self.give_up(commit.placed)
         self._give_back(commit.taken)
 
-    def _accepted(self, commit: Commit, are_new: Sequence[bool]) -> list[Accepted]:
+    def accepted(self, commit: Commit, are_new: Sequence[bool]) -> list[Accepted]:
         """Start what may start of durable events, and tell of them."""
         self._starter.moved(monotonic())
         rows = commit.offer.events

@@ -47,23 +47,37 @@ class Arrivals:
     def __init__(
         self,
         events: Sequence[Event[Any]],
+        raws: Sequence[bytes],
         decisions: Sequence[Decisions],
         *,
         shared: Decisions | None = None,
     ) -> None:
         self.events = events
-        self.raws = [encode(event.data) for event in events]
-        self.size_bytes = sum(map(len, self.raws))
+        self.raws = raws
+        self.size_bytes = sum(map(len, raws))
         self.decisions = decisions
         self.shared = shared
 
     @classmethod
     def of(cls, events: Sequence[Event[Any]], listeners: Sequence[Listener]) -> Arrivals:
         """Return the events with what these listeners make of them."""
+        raws = [encode(event.data) for event in events]
         shared = [(each, each.always) for each in listeners if each.always is not None]
         if len(shared) == len(listeners):
-            return cls(events, [shared] * len(events), shared=shared)
-        return cls(events, [[(each, match(each, event)) for each in listeners] for event in events])
+            return cls(events, raws, [shared] * len(events), shared=shared)
+        decisions = [[(each, match(each, event)) for each in listeners] for event in events]
+        return cls(events, raws, decisions)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Arrivals]) -> Arrivals:
+        """Return all events of these as if they had come in one call."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            [event for part in parts for event in part.events],
+            [raw for part in parts for raw in part.raws],
+            [decisions for part in parts for decisions in part.decisions],
+        )
 
     @property
     def fire_nothing(self) -> bool:

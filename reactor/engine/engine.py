@@ -15,6 +15,7 @@ from reactor.engine.credits import Budget
 from reactor.engine.crew import Crew
 from reactor.engine.event_json import decode_event
 from reactor.engine.gathering import Gathering
+from reactor.engine.joining import Joining
 from reactor.engine.matching import listeners_by_sensor
 from reactor.engine.outbox import Outbox, installed_outlet
 from reactor.engine.redriving import Redriving
@@ -89,6 +90,7 @@ class Engine:
             memory=self.bytes,
             starter=self,
         )
+        self._joining = Joining(store, self._acceptance, clock)
         self._redriving = Redriving(store, self._acceptance, self._data_types, clock, self._line_up)
         self._gathering = Gathering(self._tools, clock, self._spawn, self._line_up)
         self._crew = Crew(store, left=self._left, moved=self.moved)
@@ -104,6 +106,8 @@ class Engine:
 
     def define(self, graphs: Sequence[Graph], sensors: Mapping[str, Sensor]) -> None:
         """Set what is listened to; runs in flight go on with the definition they began with."""
+        # What was accepted in this turn was matched by the definitions so far.
+        self._joining.close()
         self._tools.executors.prepare(graphs)
         self.scheduler.define(graphs)
         self._fence = self.clock.next_id()
@@ -168,6 +172,10 @@ class Engine:
     ) -> list[Accepted]:
         """Return when the events are durable, with all that they start. See `Intake.accept`."""
         return await self._acceptance.accept(sensor, events, cursor, wait=wait)
+
+    def accept_now(self, sensor: str, event: Event[Any]) -> asyncio.Future[Accepted]:
+        """Return a future that is done when the event is durable. Raises OverloadedError where credit is out."""
+        return self._joining.accept_now(sensor, event)
 
     async def redrive(self, letter: DeadLetterRow, sensor: Sensor | None) -> str | None:
         """Accept a dead letter again; return None, or why that is not possible."""
@@ -354,13 +362,13 @@ class Engine:
         self._gathering.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(grace_seconds):
-                while under_way := self._helpers | self._acceptance.writes:
+                while under_way := self._helpers | self._writes():
                     await asyncio.wait(under_way)
                 await self._idle.wait()
                 await self.outbox.settled()
         left = len(self._active)
         rest: set[asyncio.Future[Any]] = self._crew.close() | self._helpers
-        rest |= self._acceptance.writes
+        rest |= self._writes()
         for future in rest:
             future.cancel()
         if rest:
@@ -369,3 +377,8 @@ class Engine:
         with suppress(StoreError):
             await self.store.release_runs()
         return left
+
+    def _writes(self) -> set[asyncio.Future[list[bool]]]:
+        """Return what is on its way into the store, what was accepted in this very turn included."""
+        self._joining.close()
+        return self._acceptance.writes

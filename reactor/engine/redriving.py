@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from reactor.clock import from_micros
 from reactor.engine.arrivals import Arrivals
-from reactor.engine.event_json import decode_event
+from reactor.engine.event_json import decode_event, encode
 from reactor.engine.matching import match
 from reactor.model.event import Event
 from reactor.model.trigger import Failed
@@ -84,7 +84,9 @@ class Redriving:
         decisions: Sequence[tuple[Listener, Decision]],
     ) -> Offer:
         offer, placed = self._acceptance.offer(
-            letter.sensor, Arrivals([event], [decisions]), self._clock.now_micros()
+            letter.sensor,
+            Arrivals([event], [encode(event.data)], [decisions]),
+            self._clock.now_micros(),
         )
         self._acceptance.give_up(placed)
         # They line up behind what waits already; a place is found for them there.

@@ -15,7 +15,7 @@ from reactor.errors import StoreError, StoreStoppedError
 from reactor.testing.harness import Harness, harness
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from reactor.model.sensor import Accepted
@@ -54,11 +54,9 @@ class Writes:
         self._accept = h.engine.store.accept
         monkeypatch.setattr(h.engine.store, "accept", self._counted)
 
-    def _counted(
-        self, offers: Sequence[Offer], sensor: str, cursor: Mapping[str, bytes | None]
-    ) -> Any:
-        self.sizes.append(len(offers))
-        return self._accept(offers, sensor, cursor)
+    def _counted(self, offer: Offer, sensor: str, cursor: Mapping[str, bytes | None]) -> Any:
+        self.sizes.append(len(offer.events))
+        return self._accept(offer, sensor, cursor)
 
 
 async def test_events_of_one_turn_are_one_write(
@@ -153,3 +151,24 @@ async def test_what_was_accepted_in_the_turn_in_which_the_drain_begins_is_finish
         assert await h.engine.drain(1.0) == 0
         assert answer.done()
         assert answer.result().duplicate is False
+
+
+async def test_what_was_accepted_in_the_turn_of_a_reload_goes_by_the_old_definitions(
+    tmp_path: Path,
+) -> None:
+    async with harness(flow(), state=tmp_path) as h:
+        (answer,) = offered(h, happened("last"))
+        h.engine.define([], {})
+        assert (await answer).duplicate is False
+        await h.wait_for_ends(1)
+
+
+async def test_a_fault_after_the_commit_reaches_all_who_wait_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    async with harness(flow(), state=tmp_path) as h:
+        monkeypatch.setattr(h.engine, "moved", lambda at: 1 / 0)
+        for answer in offered(h, happened("1"), happened("2")):
+            with pytest.raises(ZeroDivisionError):
+                await answer
