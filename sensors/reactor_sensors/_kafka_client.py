@@ -6,6 +6,7 @@ What aiokafka 0.14.0 asks for, read in its source:
   then on the client believes for ever that it is being polled. So every error of `poll` ends the membership.
 - Between an assignment and the end of our callback it begins to fetch from the group's offset. So the callback
   first, without waiting, pauses each partition and gives it a position.
+- It takes a coordinator that cannot tell what a group has committed for one that says "nothing": `_kafka_committed.py`.
 - While the callback runs no heartbeats are sent. So it only notes what was assigned.
 - `stop` may wait for as long as a broker that does not answer. So it gets a limit.
 """
@@ -26,6 +27,7 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
+from reactor_sensors._kafka_committed import committed_offsets
 from reactor_sensors._kafka_headers import read_leniently
 from reactor_sensors._kafka_positions import Bounds, Catalog, Partition
 from reactor_sensors._kafka_probe import try_to_connect
@@ -202,13 +204,13 @@ class GroupClient:
             return None
 
     async def committed(self, partitions: Collection[Partition]) -> dict[Partition, int]:
-        pairs = [_pair(partition) for partition in partitions]
         try:
-            # The public `committed` asks for one partition at a time.
-            found = await self._consumer._coordinator.fetch_committed_offsets(pairs)
+            # The public `committed` asks for one partition at a time, and takes a refusal for none.
+            return await committed_offsets(
+                self._consumer._coordinator, self._options.group, partitions
+            )
         except LOST as error:
             raise TroubleError(spell_trouble(error)) from error
-        return {Partition(*pair): kept.offset for pair, kept in found.items() if kept.offset >= 0}
 
     async def bounds(self, partitions: Collection[Partition]) -> dict[Partition, Bounds]:
         pairs = [_pair(partition) for partition in partitions]

@@ -242,9 +242,7 @@ async def test_one_target_that_is_down_does_not_hold_up_another(tmp_path: Path) 
         for _ in range(5):
             await h.fire("s")
         # What was seen waits a moment longer, until its acknowledgement is durable too.
-        await h.wait_until(
-            lambda: len(fake.seen) == 5 and h.engine.outbox.waiting() == {"flow": 5}
-        )
+        await h.wait_until(lambda: len(fake.seen) == 5 and h.engine.outbox.waiting() == {"flow": 5})
         assert {target for target, _, _ in fake.seen} == {"elsewhere"}
 
 
