@@ -21,6 +21,9 @@ FAILURES = "failures.json"
 STORES = "store-*"
 # What no member can be blamed for: an outage of the broker, during which nobody can commit to Kafka.
 EVERYBODY = "broker"
+# How long after it thawed a member may take to finish the one write that it was frozen in, and what one may hold.
+STALE_MICROS = 2_000_000
+MOST_IN_A_WRITE = 500
 Offset = tuple[int, int]
 
 
@@ -103,6 +106,7 @@ def check_kafka(evidence: KafkaEvidence) -> list[str]:
         *_check_gaps(evidence),
         *(finding for store in evidence.stores for finding in _check_store(evidence, store)),
         *_check_doubles(evidence),
+        *_check_stale(evidence),
     ]
 
 
@@ -148,8 +152,10 @@ def doubles(evidence: KafkaEvidence) -> dict[Offset, list[Copy]]:
 
 def _check_doubles(evidence: KafkaEvidence) -> Iterator[str]:
     for offset, copies in sorted(doubles(evidence).items()):
-        # All but the last came from members that were lost before they told the group.
-        for copy in copies[:-1]:
+        # All but the last came from members that were lost before they told the group, or the rest from one that was
+        # frozen in the middle of its write.
+        stale = [copy for copy in copies[1:] if _is_stale(evidence, copy)]
+        for copy in [one for one in copies if one not in stale][:-1]:
             if not any(_explains(line, offset, copy) for line in evidence.disturbances):
                 yield (
                     f"G14: offset {offset[0]}/{offset[1]} is in {' and '.join(c.store for c in copies)}, "
@@ -165,6 +171,33 @@ def _explains(line: Line, offset: Offset, copy: Copy) -> bool:
     # Instants of an outage reach until the group was whole again.
     is_uncommitted = number >= int(line["committed"].get(str(partition), 0))
     return is_uncommitted and copy.accepted_at <= int(line["until"])
+
+
+def _is_stale(evidence: KafkaEvidence, copy: Copy) -> bool:
+    """Whether a copy is what its member was writing when it was frozen, and finished once it thawed."""
+    return any(
+        line["member"] == copy.store
+        and "thawed" in line
+        and int(line["thawed"]) <= copy.accepted_at <= int(line["thawed"]) + STALE_MICROS
+        for line in evidence.disturbances
+    )
+
+
+def _check_stale(evidence: KafkaEvidence) -> Iterator[str]:
+    """A frozen member looks at its pulse before each write, so what it finishes is one write and no more."""
+    counts = Counter(
+        copy.store
+        for copies in doubles(evidence).values()
+        for copy in copies[1:]
+        if _is_stale(evidence, copy)
+    )
+    freezes = Counter(line["member"] for line in evidence.disturbances if "thawed" in line)
+    for store, count in counts.items():
+        if count > MOST_IN_A_WRITE * freezes[store]:
+            yield (
+                f"G14: {store} wrote {count} records of others after it had thawed; "
+                f"expected at most {MOST_IN_A_WRITE} for each of {freezes[store]} freezes"
+            )
 
 
 def kafka_figures(evidence: KafkaEvidence) -> dict[str, int]:

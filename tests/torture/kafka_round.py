@@ -251,6 +251,8 @@ class KafkaRound:
         lost = {"member": member.name, "until": until, "committed": self._committed()}
         # Until the others have read everything, so that the group must have given its partitions away.
         self._settle("freeze, before it thawed", but=member)
+        # Before it wakes: nothing that it does then is earlier.
+        lost["thawed"] = _now()
         member.daemon.signal(signal.SIGCONT)
         return lost
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.torture.kafka_check import (
     EVERYBODY,
+    MOST_IN_A_WRITE,
+    STALE_MICROS,
     KafkaEvidence,
     StoreEvidence,
     check_kafka,
@@ -150,6 +152,34 @@ def test_what_a_member_had_not_committed_before_it_was_killed_may_come_twice(
     }
     findings = check_kafka(replace(doubled, disturbances=[*evidence.disturbances, killed]))
     assert findings == []
+
+
+@pytest.mark.parametrize(
+    ("since", "is_explained"),
+    [(0, True), (STALE_MICROS, True), (STALE_MICROS + 1, False), (-1, False)],
+)
+def test_the_write_in_which_a_member_was_frozen_may_come_once_it_thaws(
+    evidence: KafkaEvidence, since: int, is_explained: bool
+) -> None:
+    store, _, doubled = copied(evidence)
+    late = doubled.stores[-1].events[0][3]
+    frozen = {"kind": "freeze", "member": "store-9", "until": LONG_AGO, "thawed": late - since}
+    findings = check_kafka(replace(doubled, disturbances=[*evidence.disturbances, frozen]))
+    assert has(findings, f"nothing happened to {store.name} before") != is_explained
+
+
+def test_more_than_one_write_after_a_thaw_is_seen(evidence: KafkaEvidence) -> None:
+    store = fullest(evidence)
+    late = max(each[3] for each in store.events) + 1
+    events = [(*event[:3], late) for event in store.events]
+    frozen = {"kind": "freeze", "member": "store-9", "until": LONG_AGO, "thawed": late}
+    other = StoreEvidence(name="store-9", events=events, cursor=store.cursor, unfinished=0)
+    disturbances = [*evidence.disturbances, frozen]
+    findings = check_kafka(
+        replace(evidence, stores=[*evidence.stores, other], disturbances=disturbances)
+    )
+    assert len(events) > MOST_IN_A_WRITE
+    assert has(findings, f"store-9 wrote {len(events)} records of others after it had thawed")
 
 
 @pytest.mark.parametrize("member", ["store-0", EVERYBODY])
