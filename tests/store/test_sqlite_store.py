@@ -8,6 +8,7 @@ import errno
 import os
 import sqlite3
 import stat
+import sys
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -454,3 +455,28 @@ async def test_the_queries_of_the_outbox_read_no_payload_that_is_not_wanted(tmp_
     assert "SEARCH outbox USING INDEX outbox_lane (lane=?)" in plan
     assert "SEARCH outbox USING INTEGER PRIMARY KEY (rowid=?)" in plan
     connection.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel, through /proc")
+async def test_the_locks_on_the_index_of_the_journal_are_never_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever opens a file of the database and closes it drops all locks of the process on it, SQLite's own included.
+
+    The next process that reads then takes the index for a dead one's, cuts it to nothing below our feet, and we end by
+    SIGBUS. (https://www.sqlite.org/howtocorrupt.html, 2.2)
+    """
+    monkeypatch.setattr("reactor.store.sqlite.writer.CHECKPOINT_BYTES", 100_000)
+    monkeypatch.setattr("reactor.store.sqlite.writer.LOOK_BYTES", 1)
+    store = await SqliteStore.open(tmp_path)
+    for seq in range(1, 101):
+        await add(store, seq, run_row(1000 + seq, seq))
+    await store.load_runs([1001])
+    index = (tmp_path / "reactor.db-shm").stat().st_ino
+    held = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    assert [
+        (kind, mode)
+        for _, kind, _, mode, pid, place, *_ in held
+        if pid == str(os.getpid()) and place.endswith(f":{index}")
+    ] == [("POSIX", "READ")]
+    await store.close()
