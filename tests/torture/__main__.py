@@ -40,6 +40,8 @@ MOST_SHOWN = 20
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return 0, or 1 when a promise was broken."""
     options = _parser().parse_args(arguments)
+    # Daemons work in folders of their own, where a relative path leads nowhere.
+    options.folder = options.folder.resolve()
     console = Console(soft_wrap=True, highlight=False)
     if options.command == "check":
         return _show(console, _judge(options.folder))

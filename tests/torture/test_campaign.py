@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.torture import __main__ as command
 from tests.torture.campaign import LIVES_IN_ROUND, Campaign
 from tests.torture.round import Round
 
@@ -51,3 +52,20 @@ def test_a_round_may_be_played_in_a_relative_folder(
     """That is where `make torture` plays them."""
     monkeypatch.chdir(tmp_path)
     assert Round(Path("rounds/one"), seed=1, lives=1).run().findings == []
+
+
+def test_every_command_plays_in_an_absolute_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder that `make torture` names is relative, and daemons work elsewhere."""
+    played: list[Path] = []
+
+    def play(console: object, folder: Path, *_: object, **__: object) -> int:
+        played.append(folder)
+        return 0
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tests.torture.__main__.run", play)
+    monkeypatch.setattr("tests.torture.edges.campaign.run", play)
+    assert [command.main([what]) for what in ("run", "edges")] == [0, 0]
+    assert played == [tmp_path / "build" / "torture", tmp_path / "build" / "torture" / "edges"]
