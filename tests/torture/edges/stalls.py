@@ -1,4 +1,7 @@
-"""G17: while the disk does not sync, nobody is told 2xx; beyond 2.5 s everybody is told to come again."""
+"""G17: while the disk does not sync, nobody is told 2xx; beyond 2.5 s everybody is told to come again.
+
+While it does, answers come in time.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.torture.edges.hooks import SENDERS, HookStage, connected
+from tests.torture.edges.prompt import judge_answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 
     from tests.torture.edges.catalogue import Outcome
 
+UNSTALLED_SECONDS = 3.0
 SHORT_STALL_SECONDS = 0.3
 # G17: a sender is told after 2.5 s; what a busy machine adds is no fault of the daemon.
 SLACK_SECONDS = 2.5
@@ -64,35 +69,18 @@ def stalls(folder: Path, size: int, luck: Random) -> Outcome:
     """Load with stalls of the disk: short ones and ones beyond the promised time; `size` counts the short ones."""
     disk = Disk(folder)
     with HookStage(folder, environment=disk.environment) as stage:
-        took = _unstalled(stage)
+        prompt = judge_answers(stage, UNSTALLED_SECONDS)
         for number in range(max(size // 10, 1)):
             _stall_for_long(stage, disk, number)
         refused = _stall_shortly(stage, disk, size, luck)
         stage.judge()
-    took.sort()
     figures = {
         "stalls": size + max(size // 10, 1),
         "deliveries": len(stage.answers.new),
         "503 in short stalls": refused,
-        "p99 ms unstalled": round(1000 * took[len(took) * 99 // 100]),
+        **prompt,
     }
     return stage.findings, figures
-
-
-def _unstalled(stage: HookStage) -> list[float]:
-    took: list[float] = []
-
-    def send(sender: int) -> None:
-        with connected(stage.port) as client:
-            for number in range(50):
-                began = time.monotonic()
-                answer = client.deliver(f"plain-{sender}-{number}", {"n": 1})
-                took.append(time.monotonic() - began)
-                stage.expect(answer.status == 202, f"unstalled: {answer.status}")
-                stage.answers.add(f"plain-{sender}-{number}", answer)
-
-    stage.at_once(send)
-    return took
 
 
 def _stall_for_long(stage: HookStage, disk: Disk, stall: int) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.torture.edges.canaries import Canaries
+from tests.torture.edges.prompt import Answers
 from tests.torture.edges.signing import SECRETS, forge, sign
 from tests.torture.edges.tree import hostile_name
 
@@ -46,3 +47,13 @@ def test_no_hostile_name_is_hidden_or_longer_than_a_file_system_takes() -> None:
     assert not any(byte in name for name in names for byte in (b"/", b"\0"))
     assert any(b"\xff" in name for name in names)
     assert any(b"\n" in name for name in names)
+
+
+@pytest.mark.parametrize(
+    ("daemon", "bare", "are_late"),
+    [(0.02, 0.01, False), (0.12, 0.01, True), (0.12, 0.05, False), (0.3, 0.05, True)],
+)
+def test_answers_are_late_where_the_machine_does_not_explain_it(
+    daemon: float, bare: float, *, are_late: bool
+) -> None:
+    assert Answers(daemon=daemon, bare=bare).are_late is are_late
