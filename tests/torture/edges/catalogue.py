@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from tests.torture.edges import (
+    blocked,
     canaries,
     crowd,
     fuzz,
@@ -70,6 +71,8 @@ CASES = {
         Case(promises="G24", play=soak.soak, quick=40, long=3_600, portion=3_600),
         Case(promises="G25", play=overload.overload, quick=1, long=20, portion=5),
         Case(promises="G26", play=noisy.noisy, quick=1, long=20, portion=5),
+        # In seconds.
+        Case(promises="G27", play=blocked.blocked, quick=2, long=60, portion=60),
         Case(promises="G30", play=canaries.canaries, quick=2, long=20, portion=10),
         Case(promises="G32", play=series.series, quick=20_000, long=1_000_000, portion=1_000_000),
     )

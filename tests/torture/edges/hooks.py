@@ -97,13 +97,14 @@ class HookStage(Stage):
     def __init__(
         self,
         folder: Path,
+        project: str = "hooks_project.py",
         *,
         environment: Mapping[str, str] | None = None,
         arguments: Sequence[str] = (),
     ) -> None:
         super().__init__(
             folder,
-            "hooks_project.py",
+            project,
             environment={**ENVIRONMENT, **(environment or {})},
             arguments=arguments,
         )
