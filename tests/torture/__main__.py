@@ -18,6 +18,7 @@ from tests.torture.edges import campaign as edges
 from tests.torture.evidence import load_evidence
 from tests.torture.kafka_check import DISTURBANCES, check_kafka, load_kafka_evidence
 from tests.torture.round import Report, Round
+from tests.torture.worker_round import WorkerRound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 FOLDER = Path("build/torture")
 KILLS = 500
 STOPS = 200
+WORKER_DEATHS = 200
 CUTS = 100_000
 PASSES = 1
 FILLS = 100
@@ -63,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sizes: dict[Kind, int] = {
         "kill": options.kills,
         "terminate": options.stops,
+        "worker": options.worker_deaths,
         "cut": options.cuts,
         "fail": options.passes,
         "ail": options.passes,
@@ -120,6 +123,8 @@ def _play(folder: Path, task: Task, advance: Callable[[], object]) -> Report:
                 advance()
 
             return played.run(begin)
+        if task.ending == "worker":
+            return WorkerRound(folder, seed=task.seed, lives=task.lives).run(advance)
         if task.ending == "kafka" or task.ending == "slow" or task.ending == "poison":
             return kafka_rounds.play(folder, task.ending, task.seed, task.lives, advance)
         return disk_rounds.play(folder, task.ending, task.seed, task.lives, advance)
@@ -150,6 +155,9 @@ def _parser() -> argparse.ArgumentParser:
     long = commands.add_parser("run", help="the long run; goes on where it was interrupted")
     long.add_argument("--kills", type=int, default=KILLS, help="lives that end by SIGKILL")
     long.add_argument("--stops", type=int, default=STOPS, help="lives that end by SIGTERM")
+    long.add_argument(
+        "--worker-deaths", type=int, default=WORKER_DEATHS, help="lives with steps in processes"
+    )
     long.add_argument("--cuts", type=int, default=CUTS, help="power cuts")
     long.add_argument("--passes", type=int, default=PASSES, help="times that every call fails")
     long.add_argument("--fills", type=int, default=FILLS, help="daemons on a full disk")

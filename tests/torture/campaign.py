@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-# kill, terminate: how the lives of a daemon end (round.py). The others: what its disk does (disk_rounds.py), or
-# what befalls its Kafka topics (kafka_rounds.py).
+# kill, terminate: how the lives of a daemon end (round.py); worker: of one whose steps run in processes
+# (worker_round.py). The others: what its disk does (disk_rounds.py), or what befalls its Kafka topics
+# (kafka_rounds.py).
 Kind = Literal[
-    "kill", "terminate", "cut", "fail", "ail", "fill", "flood", "kafka", "slow", "poison"
+    "kill", "terminate", "worker", "cut", "fail", "ail", "fill", "flood", "kafka", "slow", "poison"
 ]
 
 LIVES_IN_ROUND = 25

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 
     Execution = tuple[int, str]
 
-# What each step of `victim.py` waits for; a step that is not here waits for nothing.
+# What each step of a victim waits for; a step that is not here waits for nothing.
 UPSTREAM = {
     ("order", "left"): ("take",),
     ("order", "right"): ("take",),
     ("order", "join"): ("left", "right"),
     ("arrival", "report"): ("read",),
+    ("job", "polish"): ("crunch",),
+    ("job", "close"): ("polish",),
 }
 
 
@@ -62,12 +64,12 @@ def _check_repeats(
     durable_at: Mapping[Execution, int],
 ) -> Iterable[str]:
     name = _name(execution)
-    if effects[0].attempt != 1:
+    if effects[0].attempt != _next_attempt(execution, 0, evidence):
         yield f"G5: {name} began with attempt {effects[0].attempt}"
     for before, after in pairwise(effects):
         if durable_at.get(execution, after.life) < after.life:
             yield f"G4: {name} was called in life {after.life}, its result was durable before"
-        if after.attempt == before.attempt + 1:
+        if after.attempt == _next_attempt(execution, before.attempt, evidence):
             if (*execution, before.attempt) not in evidence.attempts:
                 yield f"G4: {name} was tried again, and attempt {before.attempt} is not recorded"
         elif after.attempt != before.attempt:
@@ -76,6 +78,14 @@ def _check_repeats(
             yield f"G4: {name} was called twice in life {after.life}, without a death in between"
         elif before.run not in _in_flight(evidence, before.life):
             yield f"G5: {name} was called again, and was not in flight at the death of life {before.life}"
+
+
+def _next_attempt(execution: Execution, attempt: int, evidence: Evidence) -> int:
+    """Return the attempt after `attempt` that can have had an effect."""
+    attempt += 1
+    while (*execution, attempt) in evidence.unseen:
+        attempt += 1
+    return attempt
 
 
 def _in_flight(evidence: Evidence, life: int) -> set[int]:

@@ -75,7 +75,8 @@ class Effect(NamedTuple):
 class Evidence:
     """Rows of the final database, effects in order, and what was seen between the lives. Instants are microseconds.
 
-    `until` is an instant before the last life was told to end; `failures` is what the driver itself saw go wrong.
+    `until` is an instant before the last life was told to end; `failures` is what the driver itself saw go wrong;
+    `unseen` are attempts that failed before their step could have an effect.
     """
 
     events: list[EventRow]
@@ -90,6 +91,7 @@ class Evidence:
     files: list[Line]
     until: int
     failures: list[str] = field(default_factory=list)
+    unseen: frozenset[tuple[int, str, int]] = frozenset()
 
     def by_sensor(self, sensor: str) -> list[EventRow]:
         return [event for event in self.events if event.sensor == sensor]
@@ -151,13 +153,22 @@ def micros_of(text: str) -> int:
 
 
 def _effects(path: Path) -> tuple[list[Effect], list[Line]]:
-    """Return the executions with the life each belongs to, and the deaths that lie between the lives."""
+    """Return the executions, life by life, and the deaths that lie between the lives."""
     effects: list[Effect] = []
     deaths: list[Line] = []
-    for place, line in enumerate(read_lines(path)):
+    lines = read_lines(path)
+    # What a worker process does may come after the death of its daemon, and belongs to that daemon's life.
+    lives = {
+        death.get("daemon"): life
+        for life, death in enumerate(line for line in lines if "death" in line)
+    }
+    for place, line in enumerate(lines):
         if "death" in line:
             deaths.append(line)
-            continue
-        run = number_of(line.pop("run"))
-        effects.append(Effect(place=place, life=len(deaths), run=run, **line))
-    return effects, deaths
+        elif "run" in line:
+            life = lives[line["daemon"]] if "daemon" in line else len(deaths)
+            rest = {name: line[name] for name in Effect._fields if name in line}
+            effects.append(
+                Effect(**{**rest, "place": place, "life": life, "run": number_of(line["run"])})
+            )
+    return sorted(effects, key=lambda effect: effect.life), deaths

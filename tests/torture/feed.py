@@ -31,6 +31,8 @@ class Feed:
     `moments` is told the name of each thing that just happened, for kills right after it.
     """
 
+    pace_seconds = PACE_SECONDS
+
     def __init__(self, name: str, seed: str, log: Journal, moments: Callable[[str], None]) -> None:
         self._luck = random.Random(seed)
         self._log = log
@@ -64,7 +66,7 @@ class Feed:
     def _run(self) -> None:
         try:
             number = 0
-            while not self._is_over.wait(PACE_SECONDS * self._luck.uniform(0.5, 1.5)):
+            while not self._is_over.wait(self.pace_seconds * self._luck.uniform(0.5, 1.5)):
                 self.feed(number)
                 number += 1
         except BaseException as error:  # a thread has nobody to raise to; `stop` raises it
@@ -87,9 +89,17 @@ class WebhookSender(Feed):
     """
 
     def __init__(
-        self, name: str, seed: str, log: Journal, moments: Callable[[str], None], port: int
+        self,
+        name: str,
+        seed: str,
+        log: Journal,
+        moments: Callable[[str], None],
+        port: int,
+        *,
+        pace_seconds: float = PACE_SECONDS,
     ) -> None:
         super().__init__(name, seed, log, moments)
+        self.pace_seconds = pace_seconds
         self._name = name
         self._port = port
         self._connection: http.client.HTTPConnection | None = None

@@ -26,6 +26,10 @@ class Journal:
         """Add a line after a writer that may have died in the middle of its own."""
         os.write(self._file, b"\n" + json.dumps(line).encode() + b"\n")
 
+    def lines(self) -> list[Line]:
+        """Return all lines so far, in order."""
+        return read_lines(self.path)
+
     def close(self) -> None:
         os.close(self._file)
 

@@ -70,7 +70,7 @@ class Round:
         self._failures: list[str] = []
         project = folder / "project.py"
         shutil.copy(VICTIM, project)
-        port = _free_port(seed)
+        port = free_port(seed)
         self._logs = [
             Journal(folder / name)
             for name in (evidence.EFFECTS, evidence.DELIVERIES, evidence.FILES)
@@ -227,7 +227,7 @@ def figures(known: evidence.Evidence) -> dict[str, int]:
     }
 
 
-def _free_port(seed: int) -> int:
+def free_port(seed: int) -> int:
     """Return a port that nobody listens on; it stays the same from life to life, as in production."""
     for offset in range(len(PORTS)):
         port = PORTS[(seed + os.getpid() + offset) % len(PORTS)]
