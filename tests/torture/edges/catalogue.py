@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tests.torture.edges import (
     blocked,
     canaries,
+    clocks,
     crowd,
     fuzz,
     hooks_cases,
@@ -37,6 +38,8 @@ class Case:
     quick: int
     long: int
     portion: int
+    # A layer in C under the daemon.
+    needs_compiler: bool = False
 
     @property
     def name(self) -> str:
@@ -64,9 +67,24 @@ CASES = {
         ),
         Case(promises="G18", play=hooks_cases.duplicates, quick=100, long=2_000, portion=1_000),
         Case(promises="G16", play=hooks_cases.poison, quick=2_000, long=100_000, portion=25_000),
-        Case(promises="G17", play=stalls.stalls, quick=10, long=500, portion=100),
+        Case(
+            promises="G17",
+            play=stalls.stalls,
+            quick=10,
+            long=500,
+            portion=100,
+            needs_compiler=True,
+        ),
         Case(promises="G19", play=crowd.crowd, quick=500, long=8_000, portion=2_000),
         Case(promises="G20", play=fuzz.fuzz, quick=3_000, long=1_000_000, portion=50_000),
+        Case(
+            promises="G22",
+            play=clocks.clocks,
+            quick=4,
+            long=200,
+            portion=50,
+            needs_compiler=True,
+        ),
         # In seconds.
         Case(promises="G24", play=soak.soak, quick=40, long=3_600, portion=3_600),
         Case(promises="G25", play=overload.overload, quick=1, long=20, portion=5),

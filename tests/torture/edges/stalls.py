@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
-import subprocess
 import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.torture.edges.hooks import SENDERS, HookStage, connected
+from tests.torture.edges.layer import built_layer
 from tests.torture.edges.prompt import judge_answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from random import Random
 
     from tests.torture.edges.catalogue import Outcome
@@ -31,28 +30,14 @@ SLACK_SECONDS = 2.5
 PROMISED_SECONDS = 2.5
 
 
-def compiler() -> str | None:
-    """Return the C compiler that the layer under the daemon needs, None where there is none."""
-    return shutil.which("cc")
-
-
 class Disk:
     """Stalls every sync of the daemon's process while `stalled` is open. The file system itself is untouched."""
 
     def __init__(self, folder: Path) -> None:
-        library = folder / "stall.so"
-        cc = compiler()
-        assert cc is not None, "a C compiler is needed: apt install gcc libc6-dev"
-        source = Path(__file__).with_name("stall.c")
-        subprocess.run(
-            [cc, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", library, source, "-ldl"],
-            check=True,
-            timeout=60,
-        )
         lock = folder / "stall.lock"
         lock.touch()
         self._lock = lock
-        self.environment = {"LD_PRELOAD": str(library), "EDGE_STALL": str(lock)}
+        self.environment = {**built_layer("stall", folder), "EDGE_STALL": str(lock)}
 
     @contextmanager
     def stalled(self) -> Iterator[float]:

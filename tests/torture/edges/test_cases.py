@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.torture.edges.campaign import CASES, Portion, Progress
-from tests.torture.edges.stalls import compiler, stalls
+from tests.torture.edges.layer import compiler
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,8 +23,8 @@ each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 @pytest.mark.timeout(240)
 @each_case
 def test_hostile_input_breaks_no_promise(case: Case, tmp_path: Path, torture_seed: int) -> None:
-    if case.play is stalls and compiler() is None and not os.environ.get("CI"):
-        pytest.skip("no C compiler `cc`: a disk that stalls cannot be made")
+    if case.needs_compiler and compiler() is None and not os.environ.get("CI"):
+        pytest.skip("no C compiler `cc`: no layer under the daemon can be made")
     portion = Portion(case=case, seed=torture_seed, size=case.quick)
     print(f"again: {portion.command}")
     findings, figures = case.run(tmp_path / case.name, size=portion.size, seed=portion.seed)
