@@ -6,12 +6,11 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reactor_sensors._timers_schedule import CronTable, Periodic, due_occurrences
-
-MINUTE = timedelta(minutes=1)
+from tests.sensors.cron_oracle import Question, questions
 
 
 def local_times(expression: str, zone: str, day: str, days: int = 1) -> list[str]:
@@ -108,111 +107,10 @@ def test_hourly_is_once_in_each_hour_that_passes(day: str, count: int) -> None:
     assert len(local_times("@hourly", "Europe/Berlin", day)) == count
 
 
-LONGEST_MONTHS = dict(enumerate((31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31), start=1))
-FIELDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
-# Around changes of the clock, which are where tables go wrong.
-PLACES = [
-    ("Europe/Berlin", "2026-03-28"),
-    ("Europe/Berlin", "2026-10-24"),
-    ("America/New_York", "2026-03-07"),
-    ("America/New_York", "2026-10-31"),
-    ("Australia/Lord_Howe", "2026-04-04"),
-    ("Australia/Lord_Howe", "2026-10-03"),
-    ("Asia/Beirut", "2026-03-28"),
-    ("America/Havana", "2026-10-31"),
-    ("Africa/Casablanca", "2026-02-14"),
-    ("Africa/Casablanca", "2026-03-21"),
-    ("Antarctica/Troll", "2026-03-28"),
-    ("Antarctica/Troll", "2026-10-24"),
-    ("Pacific/Apia", "2011-12-28"),
-    ("Europe/Dublin", "2026-10-24"),
-    ("Asia/Kolkata", "2026-01-31"),
-    ("UTC", "2028-02-28"),
-]
-
-
-@st.composite
-def fields(draw: st.DrawFn) -> list[tuple[str, set[int]]]:
-    """Return the five fields as text and as the values that the text means."""
-    made = []
-    for number, (low, high) in enumerate(FIELDS):
-        first = draw(st.integers(low, high))
-        last = draw(st.integers(first, high))
-        step = draw(st.integers(1, 12))
-        every = range(low, high + 1)
-        choices = [
-            ("*", set(every)),
-            (f"*/{step}", set(every[::step])),
-            (str(first), {first}),
-            (f"{first},{last}", {first, last}),
-            (f"{first}-{last}", set(range(first, last + 1))),
-        ]
-        # Dates are wide open most of the time, or hardly anything would ever fire.
-        made.append(
-            choices[0] if number >= 2 and draw(st.booleans()) else draw(st.sampled_from(choices))
-        )
-    dates, months = made[2][1], made[3][1]
-    # 30 February and its like are refused, which is a test of its own.
-    assume(min(dates) <= max(LONGEST_MONTHS[month] for month in months))
-    return made
-
-
-def oracle(
-    made: list[tuple[str, set[int]]], zone: ZoneInfo, start: datetime, end: datetime
-) -> list[datetime]:
-    """Return the occurrences in (start, end], minute by minute, by the documented rules."""
-    texts = [text for text, _ in made]
-    minutes, hours, dates, months, weekdays = (values for _, values in made)
-    is_and = texts[2].startswith("*") or texts[4].startswith("*")
-
-    def matches(local: datetime) -> bool:
-        on_date, on_weekday = local.day in dates, local.isoweekday() % 7 in weekdays
-        is_day = (on_date and on_weekday) if is_and else (on_date or on_weekday)
-        return local.minute in minutes and local.hour in hours and local.month in months and is_day
-
-    found = set()
-    if texts[0].startswith("*") or texts[1].startswith("*") or zone.key == "UTC":
-        instant = start.replace(second=0, microsecond=0)
-        while instant <= end:
-            if matches(instant.astimezone(zone)):
-                found.add(instant)
-            instant += MINUTE
-    else:
-        wall = start.astimezone(zone).replace(tzinfo=None, second=0, microsecond=0) - timedelta(
-            days=1
-        )
-        while wall <= end.astimezone(zone).replace(tzinfo=None) + timedelta(hours=2):
-            if matches(wall):
-                real = wall.replace(tzinfo=zone)
-                while real.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != real.replace(
-                    tzinfo=None
-                ):
-                    real = (real.replace(tzinfo=None) + MINUTE).replace(tzinfo=zone)
-                found.add(real.astimezone(UTC))
-            wall += MINUTE
-    return sorted(instant for instant in found if start < instant <= end)
-
-
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    made=fields(),
-    place=st.sampled_from(PLACES),
-    offset=st.integers(0, 2 * 86_400),
-    days=st.integers(1, 3),
-)
-def test_every_table_agrees_with_a_search_minute_by_minute(
-    made: list[tuple[str, set[int]]], place: tuple[str, str], offset: int, days: int
-) -> None:
-    zone = ZoneInfo(place[0])
-    start = datetime.fromisoformat(place[1]).replace(tzinfo=UTC) + timedelta(seconds=offset)
-    end = start + timedelta(days=days)
-    table = CronTable(" ".join(text for text, _ in made), zone)
-    found = []
-    occurrence = table.after(start)
-    while occurrence is not None and occurrence <= end:
-        found.append(occurrence)
-        occurrence = table.after(occurrence)
-    assert found == oracle(made, zone, start, end)
+@given(question=questions())
+def test_every_table_agrees_with_a_search_minute_by_minute(question: Question) -> None:
+    assert question.occurrences() == question.expected()
 
 
 @settings(max_examples=150, deadline=None)

@@ -18,6 +18,7 @@ from tests.torture.edges import (
     series,
     soak,
     stalls,
+    tables,
     tree_cases,
 )
 
@@ -77,6 +78,7 @@ CASES = {
         ),
         Case(promises="G19", play=crowd.crowd, quick=500, long=8_000, portion=2_000),
         Case(promises="G20", play=fuzz.fuzz, quick=3_000, long=1_000_000, portion=50_000),
+        Case(promises="G21", play=tables.tables, quick=20, long=100_000, portion=5_000),
         Case(
             promises="G22",
             play=clocks.clocks,
