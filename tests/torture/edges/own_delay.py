@@ -1,9 +1,11 @@
-"""By how much this process comes too late to things of its own: what the machine does, and no daemon."""
+"""What the machine does to processes, and no daemon: by how much they come too late."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
     from typing import Self
 
 TICK_SECONDS = 0.01
+# An event is handed from thread to thread: one that looks, the loop, one that writes.
+THREADS_IN_A_ROW = 3
 
 
 class OwnDelay:
@@ -45,3 +49,23 @@ class OwnDelay:
             due_at = time.time() + TICK_SECONDS
             self._is_over.wait(TICK_SECONDS)
             self._seen.append((time.time(), max(time.time() - due_at, 0.0)))
+
+
+class ProcessorWait:
+    """How long threads of another process have waited for a processor (/proc/pid/schedstat) since this was made."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._before = self._by_thread()
+
+    def seconds(self) -> float:
+        """Return what those threads waited that waited the longest, one after the other; 0 where nobody tells."""
+        waits = [now - self._before.get(thread, 0) for thread, now in self._by_thread().items()]
+        return sum(sorted(waits)[-THREADS_IN_A_ROW:]) / 1e9
+
+    def _by_thread(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for task in Path(f"/proc/{self._pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                found[task.name] = int((task / "schedstat").read_text(encoding="ascii").split()[1])
+        return found

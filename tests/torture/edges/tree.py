@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tests.torture.edges.stage import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from random import Random
     from typing import Self
 
@@ -74,6 +74,12 @@ class FileStage(Stage):
         if self.arrived() < len(wanted):
             return False
         return wanted <= {version_of(row) for row in self.rows()}
+
+    def longest_delay(self, versions: Sequence[Version]) -> float:
+        """Return how long the slowest of these versions took from its writer to its event, in seconds."""
+        times = {version_of(row): row.accepted_at for row in self.rows()}
+        delays = [times[one] - self.published.at[one] for one in versions if one in times]
+        return max(delays, default=0) / 1e6
 
     def judge(self, *, optional: Callable[[Version], bool] = lambda version: False) -> int:
         """Note what did not arrive, arrived twice or should not have; return the longest delay in milliseconds.

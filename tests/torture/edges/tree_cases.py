@@ -10,7 +10,9 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tests.torture.edges.tree import SECRET, FileStage, Version, hostile_name, racing, version_of
+from tests.torture.edges.overload import TRIES
+from tests.torture.edges.own_delay import ProcessorWait
+from tests.torture.edges.tree import SECRET, FileStage, Version, hostile_name, racing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +27,7 @@ OVERFLOW_FILES = 17_000
 WRITERS_AT_ONCE = 40
 PROBES = 10
 # G10: a complete file has its event within 2 s.
-PROMISED_MICROS = 2_000_000
+PROMISED_SECONDS = 2.0
 
 
 def races(folder: Path, size: int, luck: Random) -> Outcome:
@@ -176,13 +178,7 @@ def storms(folder: Path, size: int, luck: Random) -> Outcome:
     """Folders made and filled, moved in, files replaced by older ones, files while the daemon is down or paused."""
     with FileStage(folder) as stage:
         tree = folder / "tree"
-        for number in range(size):
-            place = tree / f"made{number}"
-            place.mkdir()
-            stage.publish(place / "f", b"%d" % luck.randrange(size))
-        _move_in(stage, size // 10)
-        stage.until(stage.all_arrived, "files in folders just made or moved in")
-        delay = stage.judge()
+        longest = _judge_bursts(stage, size, luck)
         _replace_by_older(stage, size // 10, luck)
         _while_paused(stage, max(size // 2, OVERFLOW_FILES if size >= OVERFLOW_FILES // 4 else 0))
         stage.stop()
@@ -193,19 +189,49 @@ def storms(folder: Path, size: int, luck: Random) -> Outcome:
         _probe(stage)
         stage.settle()
         stage.judge()
-    return stage.findings, {"files": len(stage.published.contents), "longest delay ms": delay}
+    return stage.findings, {
+        "files": len(stage.published.contents),
+        "longest delay of a burst ms": round(1000 * longest),
+    }
 
 
-def _move_in(stage: FileStage, size: int) -> None:
+def _judge_bursts(stage: FileStage, size: int, luck: Random) -> float:
+    """A burst, and others where it was late: noise makes one late, a slow daemon all. Return the longest delay."""
+    late: list[str] = []
+    while len(late) < TRIES:
+        waits = ProcessorWait(stage.daemon.pid)
+        burst = _burst(stage, f"burst{len(late)}", size, luck)
+        stage.until(partial(stage.all_arrived, burst), "files in folders just made or moved in")
+        delay, waited = stage.longest_delay(burst), waits.seconds()
+        if delay <= PROMISED_SECONDS + waited:
+            return delay
+        late.append(f"{delay:.1f} s, of which it waited {waited:.1f} s for a processor")
+    stage.findings.append(f"G10: files of a burst took {'; '.join(late)}")
+    return 0.0
+
+
+def _burst(stage: FileStage, name: str, size: int, luck: Random) -> list[Version]:
+    """Make folders as quickly as can be, with a file in each, and move a tree of them in."""
+    place = stage.folder / "tree" / name
+    place.mkdir()
+    burst = []
+    for number in range(size):
+        (place / f"made{number}").mkdir()
+        burst.append(stage.publish(place / f"made{number}" / "f", b"%d" % luck.randrange(size)))
+    return [*burst, *_move_in(stage, place / "moved", size // 10)]
+
+
+def _move_in(stage: FileStage, target: Path, size: int) -> list[Version]:
     prepared = stage.folder / "staging" / "prepared"
     for number in range(size):
         (prepared / f"deep{number}").mkdir(parents=True)
         (prepared / f"deep{number}" / "f").write_bytes(b"moved %d" % number)
-    target = stage.folder / "tree" / "moved"
     prepared.rename(target)
-    for number in range(size):
-        path = target / f"deep{number}" / "f"
+    paths = [target / f"deep{number}" / "f" for number in range(size)]
+    return [
         stage.published.add(os.fsencode(path), path.stat(), b"moved %d" % number)
+        for number, path in enumerate(paths)
+    ]
 
 
 def _replace_by_older(stage: FileStage, size: int, luck: Random) -> None:
@@ -221,15 +247,14 @@ def _replace_by_older(stage: FileStage, size: int, luck: Random) -> None:
 def _probe(stage: FileStage) -> None:
     """One file at a time: each arrives within the promised time, the folder being as large as it is."""
     for number in range(PROBES):
+        waits = ProcessorWait(stage.daemon.pid)
         version = stage.publish(stage.folder / "tree" / f"probe{number}", b"probe")
         stage.until(partial(stage.all_arrived, [version]), "a single file")
-    times = {version_of(row): row.accepted_at for row in stage.rows("tree")}
-    late = [
-        version
-        for version, at in stage.published.at.items()
-        if b"/probe" in version[0] and times.get(version, at) - at > PROMISED_MICROS
-    ]
-    stage.expect_none(late, "single files that took longer than 2 s")
+        delay, waited = stage.longest_delay([version]), waits.seconds()
+        stage.expect(
+            delay <= PROMISED_SECONDS + waited,
+            f"G10: a single file took {delay:.1f} s, of which the daemon waited {waited:.1f} s for a processor",
+        )
 
 
 def _while_paused(stage: FileStage, size: int) -> None:
