@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from tests.torture.moments import Plan
+    from tests.torture.round import Ending
 
 FOLDER = Path("build/torture")
 KILLS = 500
 STOPS = 200
+AGED = 500
 WORKER_DEATHS = 200
 CUTS = 100_000
 PASSES = 1
@@ -65,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sizes: dict[Kind, int] = {
         "kill": options.kills,
         "terminate": options.stops,
+        "age": options.aged,
         "worker": options.worker_deaths,
         "cut": options.cuts,
         "fail": options.passes,
@@ -116,8 +119,9 @@ def _play(folder: Path, task: Task, advance: Callable[[], object]) -> Report:
     """Play a round in `folder`, which is made anew."""
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        if task.ending == "kill" or task.ending == "terminate":
-            played = Round(folder, seed=task.seed, lives=task.lives, ending=task.ending)
+        if task.ending == "kill" or task.ending == "terminate" or task.ending == "age":
+            ending: Ending = "terminate" if task.ending == "terminate" else "kill"
+            played = Round(folder, seed=task.seed, lives=task.lives, ending=ending)
 
             def begin(number: int, plan: Plan) -> None:
                 advance()
@@ -155,6 +159,9 @@ def _parser() -> argparse.ArgumentParser:
     long = commands.add_parser("run", help="the long run; goes on where it was interrupted")
     long.add_argument("--kills", type=int, default=KILLS, help="lives that end by SIGKILL")
     long.add_argument("--stops", type=int, default=STOPS, help="lives that end by SIGTERM")
+    long.add_argument(
+        "--aged", type=int, default=AGED, help="lives that end by SIGKILL, all of one database"
+    )
     long.add_argument(
         "--worker-deaths", type=int, default=WORKER_DEATHS, help="lives with steps in processes"
     )

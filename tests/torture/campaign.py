@@ -14,16 +14,28 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-# kill, terminate: how the lives of a daemon end (round.py); worker: of one whose steps run in processes
-# (worker_round.py). The others: what its disk does (disk_rounds.py), or what befalls its Kafka topics
-# (kafka_rounds.py).
+# kill, terminate: how the lives of a daemon end (round.py); age: like kill, but one database sees them all. worker: of
+# a daemon whose steps run in processes (worker_round.py). The others: what its disk does (disk_rounds.py), or what
+# befalls its Kafka topics (kafka_rounds.py).
 Kind = Literal[
-    "kill", "terminate", "worker", "cut", "fail", "ail", "fill", "flood", "kafka", "slow", "poison"
+    "kill",
+    "terminate",
+    "age",
+    "worker",
+    "cut",
+    "fail",
+    "ail",
+    "fill",
+    "flood",
+    "kafka",
+    "slow",
+    "poison",
 ]
 
 LIVES_IN_ROUND = 25
 # What an interruption costs at most, where that is not a round of lives.
 IN_ROUND: Mapping[Kind, int] = {
+    "age": 10_000,
     "cut": 2000,
     "fail": 1,
     "ail": 1,

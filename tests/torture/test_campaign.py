@@ -40,6 +40,11 @@ def test_another_seed_or_size_begins_anew(tmp_path: Path) -> None:
     assert Campaign.resume(tmp_path, seed=4, sizes={**SIZES, "kill": 5}).lives_done == 0
 
 
+def test_an_aged_database_sees_every_life(tmp_path: Path) -> None:
+    (task,) = Campaign.resume(tmp_path, seed=4, sizes={"age": 500}).left()
+    assert task.lives == 500
+
+
 def test_a_round_names_the_command_that_repeats_it(tmp_path: Path) -> None:
     *_, last = Campaign.resume(tmp_path, seed=4, sizes=SIZES).left()
     assert last.command.endswith("round --seed 4000 --lives 10 --ending terminate")
