@@ -52,7 +52,8 @@ class Blockage:
 
 
 def blocked(folder: Path, size: int, luck: Random) -> Outcome:
-    """Steps that sleep or compute on the loop, for up to `size` seconds, with deliveries before, meanwhile, after."""
+    """Steps that sleep or compute on the loop, by turns, for up to `size` seconds, with deliveries around them."""
+    first = luck.randrange(len(HOWS))
     lengths = [seconds for seconds in LENGTHS if seconds <= size]
     figures = {"blockages": 0, "longest until named ms": 0, "deliveries": 0}
     log = folder / "state.log"
@@ -60,21 +61,17 @@ def blocked(folder: Path, size: int, luck: Random) -> Outcome:
         OwnDelay() as own,
         HookStage(folder, PROJECT, environment={"EDGE_LOG": str(log)}) as stage,
     ):
-        for seconds in lengths:
-            for how in HOWS:
-                tried = []
-                for number in range(TRIES):
-                    found = _block(stage, own, f"{how}-{seconds}-{number}", how, seconds)
-                    figures["blockages"] += 1
-                    tried.append(found)
-                    if found.is_as_promised:
-                        named = round(1000 * (found.named_after or 0))
-                        figures["longest until named ms"] = max(
-                            figures["longest until named ms"], named
-                        )
-                        break
-                else:
-                    stage.findings.append(f"G27: {'; '.join(map(str, tried))}")
+        for number, seconds in enumerate(lengths):
+            how = HOWS[(first + number) % len(HOWS)]
+            tried: list[Blockage] = []
+            while len(tried) < TRIES and not any(found.is_as_promised for found in tried):
+                name = f"{how}-{seconds}-{len(tried)}"
+                tried.append(_block(stage, own, name, how, seconds))
+            last = tried[-1]
+            stage.expect(last.is_as_promised, f"G27: {'; '.join(map(str, tried))}")
+            figures["blockages"] += len(tried)
+            named = round(1000 * (last.named_after or 0))
+            figures["longest until named ms"] = max(figures["longest until named ms"], named)
         stage.judge()
         figures["deliveries"] = len(stage.answers.new)
     return stage.findings, figures

@@ -92,7 +92,7 @@ CASES = {
         Case(promises="G25", play=overload.overload, quick=1, long=20, portion=5),
         Case(promises="G26", play=noisy.noisy, quick=1, long=20, portion=5),
         # In seconds.
-        Case(promises="G27", play=blocked.blocked, quick=2, long=60, portion=60),
+        Case(promises="G27", play=blocked.blocked, quick=2, long=240, portion=60),
         Case(promises="G30", play=canaries.canaries, quick=2, long=20, portion=10),
         Case(promises="G32", play=series.series, quick=20_000, long=1_000_000, portion=1_000_000),
     )
