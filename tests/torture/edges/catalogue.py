@@ -15,6 +15,7 @@ from tests.torture.edges import (
     hooks_cases,
     noisy,
     overload,
+    restarts,
     series,
     soak,
     stalls,
@@ -62,6 +63,7 @@ CASES = {
         Case(promises="G13", play=tree_cases.names, quick=100, long=5_000, portion=1_000),
         Case(promises="G10", play=tree_cases.storms, quick=2_000, long=10_000, portion=5_000),
         Case(promises="G11", play=tree_cases.writers, quick=100, long=1_000, portion=500),
+        Case(promises="G12", play=restarts.restarts, quick=1, long=100, portion=25),
         Case(promises="G1", play=hooks_cases.network, quick=200, long=5_000, portion=2_500),
         Case(
             promises="G18", play=hooks_cases.forgeries, quick=10_000, long=100_000, portion=25_000
