@@ -13,6 +13,7 @@ from tests.torture.edges import (
     crowd,
     fuzz,
     hooks_cases,
+    misfits,
     noisy,
     overload,
     restarts,
@@ -70,6 +71,7 @@ CASES = {
         ),
         Case(promises="G18", play=hooks_cases.duplicates, quick=100, long=2_000, portion=1_000),
         Case(promises="G16", play=hooks_cases.poison, quick=2_000, long=100_000, portion=25_000),
+        Case(promises="G16", play=misfits.misfits, quick=500, long=20_000, portion=10_000),
         Case(
             promises="G17",
             play=stalls.stalls,

@@ -43,8 +43,10 @@ class Published:
 class FileStage(Stage):
     """A stage with `published`, and the question whether each of these versions arrived once and nothing else did."""
 
-    def __init__(self, folder: Path, *, begin: bool = True) -> None:
-        super().__init__(folder, "files_project.py", begin=begin)
+    def __init__(
+        self, folder: Path, project: str = "files_project.py", *, begin: bool = True
+    ) -> None:
+        super().__init__(folder, project, begin=begin)
         self.published = Published()
         for name in ("tree", "closed", "renamed", "marked", "staging", "secret"):
             (folder / name).mkdir()
