@@ -40,6 +40,13 @@ def test_another_seed_or_size_begins_anew(tmp_path: Path) -> None:
     assert Campaign.resume(tmp_path, seed=4, sizes={**SIZES, "kill": 5}).lives_done == 0
 
 
+def test_figures_are_added_up_but_for_the_longest(tmp_path: Path) -> None:
+    campaign = Campaign.resume(tmp_path, seed=4, sizes=SIZES)
+    for task, longest in zip(campaign.left(), (5, 9, 7), strict=True):
+        campaign.finish(task, {"runs": 2, "longest outlived ms": longest})
+    assert campaign.figures == {"runs": 6, "longest outlived ms": 9}
+
+
 def test_an_aged_database_sees_every_life(tmp_path: Path) -> None:
     (task,) = Campaign.resume(tmp_path, seed=4, sizes={"age": 500}).left()
     assert task.lives == 500
