@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def encode(data: Any) -> bytes:
     """Return event data as JSON."""
     try:
-        return orjson.dumps(data)
+        # A copy: orjson hands out a buffer of 4 kB or more whatever is in it, and events are kept while they wait.
+        return bytes(memoryview(orjson.dumps(data)))
     except TypeError:
         return to_json(data)
 
