@@ -86,7 +86,7 @@ CASES = {
         Case(
             promises="G22",
             play=clocks.clocks,
-            quick=4,
+            quick=3,
             long=200,
             portion=50,
             needs_compiler=True,
