@@ -243,19 +243,13 @@ class Acceptance:
         error = asyncio.CancelledError() if written.cancelled() else written.exception()
         if error is not None:
             self.undo(commit)
-            if answer.done():
-                return
-            if isinstance(error, asyncio.CancelledError):
-                answer.cancel()
-            else:
-                answer.set_exception(error)
+            refuse((answer,), error)
             return
         try:
             accepted = self.accepted(commit, written.result())
         except Exception as fault:
             # A fault of ours. The sensor must not wait for ever for what is durable already.
-            if not answer.done():
-                answer.set_exception(fault)
+            refuse((answer,), fault)
             raise
         if not answer.done():
             answer.set_result(accepted)
@@ -383,6 +377,17 @@ def _letter(
         raw=arrived.raw,
         created_at=now,
     )
+
+
+def refuse(answers: Iterable[asyncio.Future[Any]], error: BaseException) -> None:
+    """Tell all who still wait that nothing will come, and why."""
+    for answer in answers:
+        if answer.done():
+            continue
+        if isinstance(error, asyncio.CancelledError):
+            answer.cancel()
+        else:
+            answer.set_exception(error)
 
 
 def _in_hand(lanes: Sequence[Lane]) -> int:

@@ -10,7 +10,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from reactor.engine.acceptance import Commit
+from reactor.engine.acceptance import Commit, refuse
 from reactor.engine.arrivals import Arrivals
 from reactor.errors import StoreError, StoreStoppedError
 
@@ -124,7 +124,7 @@ class Joining:
                 accepted = acceptance.accepted(commit, written.result())
             except Exception as fault:
                 # As in `Acceptance`: nobody must wait for ever.
-                _refuse(answers, fault)
+                refuse(answers, fault)
                 raise
             for answer, one in zip(answers, accepted, strict=True):
                 if not answer.done():
@@ -141,14 +141,4 @@ class Joining:
         self, commit: Commit, answers: Sequence[asyncio.Future[Accepted]], error: BaseException
     ) -> None:
         self._acceptance.undo(commit)
-        _refuse(answers, error)
-
-
-def _refuse(answers: Sequence[asyncio.Future[Accepted]], error: BaseException) -> None:
-    for answer in answers:
-        if answer.done():
-            continue
-        if isinstance(error, asyncio.CancelledError):
-            answer.cancel()
-        else:
-            answer.set_exception(error)
+        refuse(answers, error)
