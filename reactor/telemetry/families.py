@@ -145,16 +145,14 @@ class Histogram(_Family[Distribution]):
 
     def observe(self, labels: Labels, value: float) -> None:
         """Count one observation. One below zero, which a stepped clock can make, counts as zero."""
-        cell = self._cells.get(labels) or self._cell(labels)
-        cell.waiting.append(value)
-        if len(cell.waiting) >= MOST_WAITING:
-            self._sort_in(cell)
+        self.observe_all(labels, (value,))
 
     def observe_all(self, labels: Labels, values: Iterable[float]) -> None:
         """Count many observations of one label set."""
         cell = self._cells.get(labels) or self._cell(labels)
         cell.waiting += values
-        self._sort_in(cell)
+        if len(cell.waiting) >= MOST_WAITING:
+            self._sort_in(cell)
 
     def collect(self) -> Iterator[Metric]:
         family = HistogramMetricFamily(self.name, self.documentation, labels=self.labels)
