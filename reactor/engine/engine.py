@@ -21,7 +21,7 @@ from reactor.engine.outbox import Outbox, installed_outlet
 from reactor.engine.redriving import Redriving
 from reactor.engine.runner import ActiveRun
 from reactor.engine.scheduler import WINDOW, Lane, Scheduler
-from reactor.engine.tools import Tools
+from reactor.engine.tools import READ_RETRY_SECONDS, Tools
 from reactor.errors import StoreError, StoreStoppedError
 from reactor.model.event import Event
 from reactor.model.ids import spell_id
@@ -49,7 +49,6 @@ UNLIMITED = 2**62
 # Pending runs whose event is kept at hand: about 16 MB at most.
 MOST_FRESH = 4096
 LARGEST_FRESH_BYTES = 4096
-READ_RETRY_SECONDS = 0.5
 
 
 class Engine:
@@ -91,8 +90,15 @@ class Engine:
             starter=self,
         )
         self._joining = Joining(store, self._acceptance, clock)
-        self._redriving = Redriving(store, self._acceptance, self._data_types, clock, self._line_up)
         self._gathering = Gathering(self._tools, clock, self._spawn, self._line_up)
+        self._redriving = Redriving(
+            store,
+            self._acceptance,
+            self._data_types,
+            clock,
+            lined_up=self._line_up,
+            gathered=self._gathering.read_again,
+        )
         self._crew = Crew(store, left=self._left, moved=self.moved)
         self._fresh: dict[int, Placed] = {}
         self._active: dict[int, tuple[ActiveRun, Lane]] = {}

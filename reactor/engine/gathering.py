@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from reactor.errors import StoreStoppedError
+from reactor.engine.tools import READ_RETRY_SECONDS
+from reactor.errors import StoreError, StoreStoppedError
 from reactor.store.contract import BatchRow
 
 if TYPE_CHECKING:
@@ -32,6 +33,14 @@ MICROSECOND = timedelta(microseconds=1)
 # Events kept at hand for batches that have not begun: about 40 MB at most.
 MOST_KEPT = 16_384
 MOST_KEPT_BYTES = 16 * 1024 * 1024
+
+
+# Told apart by identity: each is asked for anew.
+@dataclass(frozen=True, slots=True, eq=False)
+class Unread:
+    """What was gathered is to be read; of a workflow that never gathered, what has a larger number than `since`."""
+
+    since: int
 
 
 @dataclass(slots=True)
@@ -60,9 +69,12 @@ class Gathering:
         self._spawn = spawn
         self._lined_up = lined_up
         self._batches: dict[str, Batch] = {}
+        self._sensors: dict[str, tuple[str, ...]] = {}
         self._open: dict[str, Gathered] = {}
-        # Workflows whose earlier events have not been read yet, and from where their batches count.
-        self._unread: dict[str, tuple[int, tuple[str, ...]]] = {}
+        # Workflows whose earlier events have not been read yet.
+        self._unread: dict[str, Unread] = {}
+        # One reader at a time: two would make two batches of the same events.
+        self._reading = asyncio.Lock()
         self._early: dict[str, list[Arrived]] = {}
         # The last event that was read or counted: the store may have shown one before its commit was told of here.
         self._last: dict[str, int] = {}
@@ -87,32 +99,55 @@ class Gathering:
             self._forget(name)
         for name, graph in batches.items():
             if name not in self._batches:
-                sensors = tuple(trigger.sensor.sensor_name for trigger in graph.triggers)
+                self._sensors[name] = tuple(each.sensor.sensor_name for each in graph.triggers)
                 # Taken now: every event accepted from here on has a larger number.
-                self._unread[name] = (self._clock.next_id(), sensors)
+                self._unread[name] = Unread(self._clock.next_id())
         self._batches = {name: graph.batch for name, graph in batches.items() if graph.batch}
 
     async def recover(self) -> None:
         """Read what was gathered before. Call it after every `define`. Raises StoreError."""
-        for name in [*self._unread]:
-            known = 0
-            while name in self._unread:
-                found = await self._left(name)
-                if name not in self._unread:
-                    break
-                known = known if found is None else found.last
-                if found is None or found.count < self._batches[name].size:
-                    self._open_again(name, found, known)
-                else:
-                    # As many as a batch may hold, and perhaps more behind them, which the next look finds.
-                    await self._write(self._row(name, found.first, found.last))
+        async with self._reading:
+            for name in [*self._unread]:
+                await self._recover(name)
 
-    async def _left(self, name: str) -> OpenBatch | None:
+    async def _recover(self, name: str) -> None:
+        known = 0
+        while (asked := self._unread.get(name)) is not None:
+            found = await self._left(name, asked.since)
+            if self._unread.get(name) is not asked:
+                # It is gone, or something came that this look may not have seen.
+                continue
+            known = known if found is None else found.last
+            if found is None or found.count < self._batches[name].size:
+                self._open_again(name, found, known)
+            else:
+                # As many as a batch may hold, and perhaps more behind them, which the next look finds.
+                await self._write(self._row(name, found.first, found.last))
+
+    def read_again(self, workflow: str) -> None:
+        """Count anew, from the store: an event was gathered in a commit that nobody tells of here."""
+        if workflow in self._batches:
+            asked = self._unread.get(workflow) or Unread(self._clock.next_id())
+            self._forget(workflow)
+            self._unread[workflow] = Unread(asked.since)
+            self._spawn(self._recover_in_time())
+
+    async def _recover_in_time(self) -> None:
+        """Recover; read again until that succeeds."""
+        while True:
+            try:
+                return await self.recover()
+            except StoreStoppedError:
+                return None
+            except StoreError:
+                await asyncio.sleep(READ_RETRY_SECONDS)
+
+    async def _left(self, name: str, since: int) -> OpenBatch | None:
         """Return what is gathered behind the last batch, none of which is still on its way into the store."""
+        sensors, size = self._sensors[name], self._batches[name].size
         while writing := self._writing.get(name):
             await asyncio.wait((writing,))
-        since, sensors = self._unread[name]
-        return await self._tools.store.open_batch(name, sensors, since, self._batches[name].size)
+        return await self._tools.store.open_batch(name, sensors, since, size)
 
     def _open_again(self, name: str, found: OpenBatch | None, known: int) -> None:
         self._unread.pop(name)
@@ -177,6 +212,7 @@ class Gathering:
         """Begin no more batches; what is gathered waits for the next start."""
         for name in [*self._open]:
             self._forget(name)
+        self._unread.clear()
         self._batches.clear()
 
     def _timer(self, workflow: str, age: timedelta) -> asyncio.TimerHandle:

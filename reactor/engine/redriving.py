@@ -9,7 +9,7 @@ from reactor.engine.arrivals import Arrivals
 from reactor.engine.event_json import decode_event, encode
 from reactor.engine.matching import match
 from reactor.model.event import Event
-from reactor.model.trigger import Failed
+from reactor.model.trigger import Failed, Gathered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 
 class Redriving:
-    """Redrives for the engine. `lined_up` is called with the workflow of each run that now waits."""
+    """Redrives for the engine.
+
+    `lined_up` is called with the workflow of each run that now waits, `gathered` with each that gathered the event.
+    """
 
     def __init__(
         self,
@@ -33,13 +36,16 @@ class Redriving:
         acceptance: Acceptance,
         data_types: Mapping[str, TypeAdapter[Any]],
         clock: Clock,
+        *,
         lined_up: Callable[[str], None],
+        gathered: Callable[[str], None],
     ) -> None:
         self._store = store
         self._acceptance = acceptance
         self._data_types = data_types
         self._clock = clock
         self._lined_up = lined_up
+        self._gathered = gathered
 
     async def redrive(self, letter: DeadLetterRow, sensor: Sensor | None) -> str | None:
         """Accept a dead letter again; return None, or why that is not possible."""
@@ -61,7 +67,12 @@ class Redriving:
         if letter.event is not None and failures:
             return f"{failures[0].clause} fails again: {failures[0].error}"
         offer = self._redriven_offer(letter, event, decisions)
-        return await self._commit_redrive(letter, offer, None)
+        refusal = await self._commit_redrive(letter, offer, None)
+        if refusal is None:
+            for listener, decision in decisions:
+                if isinstance(decision, Gathered):
+                    self._gathered(listener.graph.name)
+        return refusal
 
     async def _event_of(self, letter: DeadLetterRow, sensor: Sensor | None) -> Event[Any] | None:
         if letter.event is not None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from reactor.telemetry import Telemetry
 
 FULL_DISK_RETRY_SECONDS = 0.5
+READ_RETRY_SECONDS = 0.5
 
 
 def _ignore(rows: Sequence[OutgoingRow]) -> None:

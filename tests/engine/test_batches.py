@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from reactor import Event, Workflow
 from reactor.api import DefinitionError, Sensor
 from reactor.engine import gathering
 from reactor.model.graph import compile_workflow
-from reactor.store.contract import BatchRow, Retention, StoredRun
+from reactor.store.contract import BatchRow, DeadLetterRow, Retention, StoredRun
 from reactor.testing.harness import Harness, harness
 
 pytestmark = pytest.mark.virtual_time
@@ -21,6 +22,9 @@ pytestmark = pytest.mark.virtual_time
 
 class Source(Sensor):
     kind = "source"
+
+    def revive(self, raw: bytes, *, event_id: str, subject: str | None, at: datetime) -> Event[int]:
+        return Event(id=event_id, source="s", type="t", time=at, data=int(raw))
 
 
 SOURCE = Source(name="s")
@@ -116,6 +120,28 @@ async def test_events_at_hand_are_read_again_after_a_reload(tmp_path: Path) -> N
         await fire(h, 3)
         await h.wait_for_ends(1)
     assert got == [[1, 2, 3]]
+
+
+@pytest.mark.parametrize("before", [0, 1, 2, 3])
+async def test_a_redriven_event_is_in_one_batch_in_its_turn(tmp_path: Path, before: int) -> None:
+    got: list[list[int]] = []
+    async with harness(summing(3, "5s", got), state=tmp_path) as h:
+        letter = DeadLetterRow(
+            id=h.engine.clock.next_id(),
+            sensor="s",
+            event_id="9",
+            reason="not_json",
+            detail="",
+            raw=b"9",
+            created_at=1,
+        )
+        await h.engine.store.reject(letter, {})
+        await fire(h, *range(before))
+        assert await h.engine.redrive(letter, SOURCE) is None
+        await fire(h, *range(before, 4))
+        await h.wait_for_ends(2)
+    numbers = [*range(before), 9, *range(before, 4)]
+    assert got == [numbers[:3], numbers[3:]]
 
 
 async def test_a_repeated_event_is_in_one_batch_once(tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ class Slow(Sensor):
 
 async def test_a_sensor_may_be_waited_for_before_it_says_why_input_still_is_no_event() -> None:
     nothing = cast("Any", None)
-    redriving = Redriving(nothing, nothing, {}, SystemClock(), lambda _: None)
+    redriving = Redriving(
+        nothing, nothing, {}, SystemClock(), lined_up=lambda _: None, gathered=lambda _: None
+    )
     letter = DeadLetterRow(
         id=1, sensor="slow", event_id="1", reason="r", detail="", raw=b"it", created_at=0
     )
