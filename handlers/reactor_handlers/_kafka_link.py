@@ -8,6 +8,8 @@ What aiokafka 0.14.0 asks for, read in its source and seen on a broker:
   refused because of their neighbours. So a refused record is sent once more, in a batch of its own.
 - `stop` waits for all that is unacknowledged, without a limit, and leaves a task behind when it is interrupted. So
   `close` takes the producer apart itself.
+- A connection that was lost a moment before it is written to ends the task that sends or the one that keeps the
+  metadata fresh, where the loop is uvloop's. Nobody is told. So `is_spoilt` looks at both.
 - A failure to get in is told as "unable to bootstrap". So the brokers are asked once more, for the reason.
 """
 
@@ -103,9 +105,9 @@ class ProducerLink:
 
     @property
     def is_spoilt(self) -> bool:
-        """Whether nothing more can be sent: a record was refused, or the task that sends has ended."""
-        sender = self._producer._sender.sender_task
-        return self._is_refused or (sender is not None and sender.done())
+        """Whether nothing more can be sent: a record was refused, or one of the client's tasks has ended."""
+        tasks = (self._producer._sender.sender_task, self._producer.client._sync_task)
+        return self._is_refused or any(task is not None and task.done() for task in tasks)
 
     def spoil(self) -> None:
         """Say that a record was refused by a broker."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import asyncio
+from datetime import datetime, timedelta
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from pydantic import BaseModel
 
 from reactor.api import read_secret
 from reactor.errors import DefinitionError, Reject, SettingsError
+from reactor_handlers._kafka_link import LinkOptions, ProducerLink
 from reactor_handlers._kafka_record import Record, encode, make_record
 from reactor_handlers.kafka import Producer, produce
 
@@ -205,3 +207,30 @@ async def test_a_part_without_a_context_is_refused() -> None:
 def test_the_entry_point_leads_to_the_handler() -> None:
     point = EntryPoint("kafka.produce", "reactor_handlers.kafka:produce", "reactor.handlers")
     assert point.load() is produce
+
+
+@pytest.mark.parametrize("task", ["_sender._sender_task", "client._sync_task"])
+async def test_a_link_is_spoilt_once_a_task_of_its_client_has_ended(task: str) -> None:
+    """aiokafka tells nobody; a record would wait for its whole deadline."""
+    link = unopened_link()
+    running = asyncio.get_running_loop().create_future()
+    holder, name = task.split(".")
+    part = getattr(link._producer, holder)
+    setattr(part, name, running)
+    before = link.is_spoilt
+    running.set_result(None)
+    assert (before, link.is_spoilt) == (False, True)
+
+
+def unopened_link() -> ProducerLink:
+    options = LinkOptions(
+        servers=[SERVERS],
+        client_id="c",
+        request_timeout=timedelta(seconds=1),
+        largest_bytes=1_000,
+        compression=None,
+    )
+    link = ProducerLink(options, {})
+    # It complains when it is collected otherwise.
+    link._producer._closed = True
+    return link
