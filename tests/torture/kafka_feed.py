@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 60.0
 RECORDS_PER_BREATH = 20
 BREATH_SECONDS = 0.02
+# The client's own 60 seconds are the patience of a whole round, for one request that a broker took with it.
+REQUEST_SECONDS = 10
 
 
 class KafkaFeed:
@@ -30,6 +32,8 @@ class KafkaFeed:
         self._partitions = partitions
         self._ends: dict[int, int] = {}
         self._again: deque[int] = deque()
+        self._sent = self._acknowledged = 0
+        self._troubles: deque[str] = deque(maxlen=5)
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._abandoned = threading.Event()
@@ -42,6 +46,8 @@ class KafkaFeed:
                 # None is given up, so that each record is acknowledged exactly once in the end.
                 "message.timeout.ms": 0,
                 "reconnect.backoff.max.ms": 300,
+                "socket.timeout.ms": 1000 * REQUEST_SECONDS,
+                "error_cb": lambda error: self._troubles.append(str(error)),
                 "log_level": 2,
             }
         )
@@ -75,6 +81,14 @@ class KafkaFeed:
         with self._lock:
             return dict(self._ends)
 
+    @property
+    def account(self) -> str:
+        """What the producer has to say for itself, for an operator."""
+        return (
+            f"{self._sent} records sent, {self._acknowledged} acknowledged, {len(self._again)} refused; "
+            f"thread {'runs' if self._thread.is_alive() else 'ended'}; troubles: {[*self._troubles]}"
+        )
+
     def _run(self) -> None:
         number = 0
         while not self._stopping.is_set():
@@ -89,6 +103,7 @@ class KafkaFeed:
             self._producer.flush(0.5)
 
     def _produce(self, number: int) -> None:
+        self._sent += 1
         self._producer.produce(
             self._topic,
             json.dumps({"n": number}).encode(),
@@ -102,6 +117,7 @@ class KafkaFeed:
             # A partition just made that the client does not know yet.
             self._again.append(number)
             return
+        self._acknowledged += 1
         self._log.add({"partition": partition, "offset": offset, "n": number})
         with self._lock:
             self._ends[partition] = max(self._ends.get(partition, 0), offset + 1)

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+import httpx
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
@@ -50,6 +51,8 @@ BLINK_SECONDS = 0.3
 PATIENCE_SECONDS = 60.0
 ANSWER_SECONDS = 10.0
 RETRY_SECONDS = 0.1
+# Of the log of a member that does not go on.
+LAST_LINES = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,14 +312,18 @@ class KafkaRound:
 
         if not self._bell.wait_until(is_done):
             raise AssertionError(
-                f"after {what} nobody read on in {PATIENCE_SECONDS:.0f} s; not journaled: {wanted}"
+                f"after {what} nobody read on in {PATIENCE_SECONDS:.0f} s; not journaled: {wanted}\n"
+                + self._account(*members)
             )
 
     def _wait_until_at_work(self, member: Member) -> None:
         """Return once a member journals: the group has given it partitions."""
         before = kafka_check.cursor_of(member.state)
         if not self._bell.wait_until(lambda: kafka_check.cursor_of(member.state) != before):
-            raise AssertionError(f"{member.name} got no partition:\n{member.daemon.log}")
+            raise AssertionError(f"{member.name} got no record\n{self._account(member)}")
+
+    def _account(self, *members: Member) -> str:
+        return "\n".join([f"producer: {self._feed.account}", *map(_account_of, members)])
 
     def _look_for_repeats(self, member: Member) -> None:
         """A store takes no event twice; that it was never offered one twice only its metrics tell."""
@@ -345,6 +352,19 @@ class KafkaRound:
             )
             if audit.returncode != 0:
                 self._failures.append(f"G33: reactor audit: {audit.stdout}{audit.stderr}")
+
+
+def _account_of(member: Member) -> str:
+    """Return what a member has to say for itself: where it stands, and the end of its log."""
+    state = "not running"
+    if member.daemon.is_running:
+        try:
+            state = member.daemon.get("/readyz").text
+        except httpx.HTTPError as error:
+            state = f"no answer: {error!r}"
+    end = "\n".join(member.daemon.log.splitlines()[-LAST_LINES:])
+    reached = kafka_check.cursor_of(member.state)
+    return f"--- {member.name}: {state}; reached {reached}\n{end}"
 
 
 async def _committed(servers: str) -> dict[str, int]:
