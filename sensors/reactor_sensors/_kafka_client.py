@@ -7,6 +7,8 @@ What aiokafka 0.14.0 asks for, read in its source:
 - Between an assignment and the end of our callback it begins to fetch from the group's offset. So the callback
   first, without waiting, pauses each partition and gives it a position.
 - It takes a coordinator that cannot tell what a group has committed for one that says "nothing": `_kafka_committed.py`.
+- It fetches on whatever the group says. So `silence` tells how long the group has not, and who writes looks at it.
+- The task that keeps its metadata fresh may end of an error, and tells nobody. So `poll` looks at it.
 - While the callback runs no heartbeats are sent. So it only notes what was assigned.
 - `stop` may wait for as long as a broker that does not answer. So it gets a limit.
 """
@@ -14,6 +16,7 @@ What aiokafka 0.14.0 asks for, read in its source:
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -28,6 +31,7 @@ from aiokafka.errors import (
 from aiokafka.structs import OffsetAndMetadata
 
 from reactor_sensors._kafka_committed import committed_offsets
+from reactor_sensors._kafka_connection import expect_losses
 from reactor_sensors._kafka_headers import read_leniently
 from reactor_sensors._kafka_positions import Bounds, Catalog, Partition
 from reactor_sensors._kafka_probe import try_to_connect
@@ -35,7 +39,15 @@ from reactor_sensors._kafka_topics import DescribeTopics, read_catalog
 from reactor_sensors._kafka_trouble import spell_refusal, spell_trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import (
+        Awaitable,
+        Callable,
+        Collection,
+        Coroutine,
+        Iterable,
+        Mapping,
+        Sequence,
+    )
 
     from reactor_sensors._kafka_record import RawRecord
 
@@ -45,8 +57,7 @@ SHORTEST_REBALANCE_MS = 15_000
 # The broker answers a request to join only when all have joined; giving up earlier would join twice.
 REQUEST_MARGIN_MS = 5_000
 STOP_SECONDS = 5.0
-# uvloop says RuntimeError where a connection was lost a moment before it is written to; aiokafka 0.14 lets it pass.
-LOST = (KafkaError, OSError, RuntimeError)
+LOST = (KafkaError, OSError)
 MOST_FETCHED_BYTES = 8 * 1024 * 1024
 
 
@@ -72,6 +83,7 @@ class Client(Protocol):
     async def poll(
         self, *, seconds: float, most: int
     ) -> Mapping[Partition, Sequence[RawRecord]]: ...
+    def silence(self) -> float: ...
     def hold(self, partitions: Iterable[Partition]) -> None: ...
     def release(self, partitions: Iterable[Partition]) -> None: ...
     def seek(self, partition: Partition, offset: int) -> None: ...
@@ -111,6 +123,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         for partition in partitions:
             # A place-holder: without any position aiokafka would look for one by itself.
             self._client.seek(partition, 0)
+        self._client.heard()
         self._membership.assigned(partitions)
 
 
@@ -119,6 +132,9 @@ class GroupClient:
 
     def __init__(self, options: GroupOptions, security: Mapping[str, Any]) -> None:
         read_leniently()
+        expect_losses()
+        self._loop = asyncio.get_running_loop()
+        self._heard_at = self._loop.time()
         self._options = options
         self._security = dict(security)
         rebalance_ms = max(_ms(options.session_timeout), SHORTEST_REBALANCE_MS)
@@ -145,6 +161,20 @@ class GroupClient:
             await self._consumer.start()
         except LOST as error:
             raise TroubleError(await self._why_not(error)) from error
+        coordinator = self._consumer._coordinator
+        coordinator._do_heartbeat = self._noting(coordinator._do_heartbeat)
+
+    def _noting(self, ask: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitable[bool]]:
+        """Return `ask`, a heartbeat, so that `silence` knows when it was asked at last with success."""
+
+        async def ask_and_note() -> bool:
+            asked_at = self._loop.time()
+            is_member = await ask()
+            if is_member:
+                self._heard_at = asked_at
+            return is_member
+
+        return ask_and_note
 
     async def close(self) -> None:
         """Leave the group. Waits no longer than a few seconds; what is left of the client then is torn down."""
@@ -175,11 +205,23 @@ class GroupClient:
 
     async def poll(self, *, seconds: float, most: int) -> Mapping[Partition, Sequence[RawRecord]]:
         """Return what was fetched; nothing after `seconds`. Not to be cancelled, but at the end of the membership."""
+        if self._consumer._client._sync_task.done():
+            raise TroubleError("the client has ceased to look where the partitions are")
         try:
             fetched = await self._consumer.getmany(timeout_ms=int(seconds * 1000), max_records=most)
         except LOST as error:
             raise TroubleError(spell_trouble(error)) from error
         return {Partition(*pair): records for pair, records in fetched.items()}
+
+    def heard(self) -> None:
+        """Note that the group has made us a member just now."""
+        self._heard_at = self._loop.time()
+
+    def silence(self) -> float:
+        """Return how many seconds ago the group took us for a member; infinity once it said that we are none."""
+        if not self._consumer._coordinator.member_id:
+            return math.inf
+        return self._loop.time() - self._heard_at
 
     def hold(self, partitions: Iterable[Partition]) -> None:
         """Fetch nothing of these until they are released; of those not assigned nothing is fetched anyway."""

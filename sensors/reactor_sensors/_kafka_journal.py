@@ -54,7 +54,8 @@ _Offered: TypeAlias = tuple[Place, "RawRecord"]
 class Journal:
     """Writes what it is offered, partition by partition in order. One task runs it.
 
-    `trouble` says why what is in hand cannot be decoded now; `tell` is called when it begins and when it is over.
+    `may_write` is awaited before each write. `trouble` says why what is in hand cannot be decoded now; `tell` is called
+    when it begins and when it is over.
     """
 
     def __init__(
@@ -62,12 +63,12 @@ class Journal:
         intake: Intake,
         decoder: Decoder,
         *,
-        may_write: Callable[[], None] = lambda: None,
+        may_write: Callable[[], Awaitable[None]],
         tell: Callable[[], None] = lambda: None,
     ) -> None:
         self.trouble = ""
         self._tell = tell
-        self._is_asking = False
+        self._is_waiting = False
         self.written: dict[Partition, int] = {}
         self._intake, self._decoder, self._may_write = intake, decoder, may_write
         self._loop = asyncio.get_running_loop()
@@ -141,8 +142,8 @@ class Journal:
         self._bytes = 0
         self._measure()
         if self._scope is not None and not self._scope.expired():
-            # A registry that is down keeps nobody waiting: of what waits for it nothing is being written.
-            patience = 0.0 if self._is_asking else grace_seconds
+            # Nothing is being written of what waits for a registry, or for a group that does not answer.
+            patience = 0.0 if self._is_waiting else grace_seconds
             self._scope.reschedule(self._loop.time() + patience)
         await self._idle.wait()
         await self._find_out()
@@ -166,7 +167,7 @@ class Journal:
         finally:
             self._scope = None
             # Only noted: after a revocation there may be nothing to tell of.
-            self.trouble, self._is_asking = "", False
+            self.trouble, self._is_waiting = "", False
             # Of what was settled meanwhile nothing is held any more.
             for place, count in places.items():
                 self._held[place.partition] -= count
@@ -215,15 +216,15 @@ class Journal:
         """Write what has its schemas, then ask for those that could not be had; what waits keeps its order."""
         waiting, delay = chunk, FIRST_REFUSAL_WAIT_SECONDS
         while waiting:
-            self._is_asking = True
+            self._is_waiting = True
             why = await self._prepare(waiting)
-            self._is_asking = False
+            self._is_waiting = False
             ready, waiting = self._part(waiting)
             # What others' schemas may cost is bounded, and still too long to keep the loop from its heartbeats.
             await self._write(ready, await asyncio.to_thread(self._decode, ready))
             if waiting:
                 self._say(why or "schemas are asked for again")
-                self._is_asking = True
+                self._is_waiting = True
                 await asyncio.sleep(delay * (0.75 + self._intake.clock.luck() / 2))
                 delay = min(delay * 2, LONGEST_SCHEMA_WAIT_SECONDS)
         self._say("")
@@ -319,7 +320,9 @@ class Journal:
     async def _keep_trying(self, store: Callable[[], Awaitable[object]]) -> None:
         delay = FIRST_REFUSAL_WAIT_SECONDS
         while True:
-            self._may_write()
+            self._is_waiting = True
+            await self._may_write()
+            self._is_waiting = False
             try:
                 await store()
             except StoreFullError as error:

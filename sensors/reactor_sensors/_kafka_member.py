@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from reactor_sensors._kafka_subject import Pace, Subject
 
 RECORDS_PER_POLL = 2000
+# How often one who may not write looks whether the group has answered.
+SILENCE_SECONDS = 0.1
 
 
 class Member:
@@ -37,7 +39,7 @@ class Member:
     ) -> None:
         self._client, self._intake, self._subject, self._pace = client, intake, subject, pace
         self._loop = asyncio.get_running_loop()
-        self._journal = Journal(intake, decoder, may_write=self._check_pulse, tell=self._tell)
+        self._journal = Journal(intake, decoder, may_write=self._may_write, tell=self._tell)
         self._cluster = ""
         self._generations: dict[str, str] = {}
         self._counts: dict[str, int] = {}
@@ -286,6 +288,16 @@ class Member:
             self._check_pulse()
             self._pulse_at = self._loop.time()
 
+    async def _may_write(self) -> None:
+        """Return while this process is surely a member: one that the group does not hear may have lost its partitions.
+
+        Raises TroubleError like `_check_pulse`.
+        """
+        self._check_pulse()
+        while self._client.silence() > self._pace.freeze:
+            await asyncio.sleep(SILENCE_SECONDS)
+            self._check_pulse()
+
     def _check_pulse(self) -> None:
         """Raise TroubleError when this process stood still so long that it may have lost its partitions."""
         stood_still = self._loop.time() - self._pulse_at
@@ -334,8 +346,11 @@ class Member:
 
     async def _look_at_progress(self) -> None:
         now = self._loop.time()
-        if self._is_rebalancing and now - self._assigned_at > 2 * self._pace.stall:
-            raise MembershipOverError("the group assigned nothing for too long")
+        if self._is_rebalancing:
+            if now - self._assigned_at > 2 * self._pace.stall:
+                raise MembershipOverError("the group assigned nothing for too long")
+        elif self._client.silence() > self._pace.stall:
+            raise MembershipOverError("the group does not answer; the client is made anew")
         try:
             async with asyncio.timeout(self._pace.answer):
                 bounds = await self._client.bounds([*self._ready])

@@ -43,8 +43,7 @@ async def try_to_connect(host: str, port: int, options: Mapping[str, Any]) -> Ex
         await connection.connect()
         # A port for other credentials greets everybody, and closes at the first question.
         await connection.send(MetadataRequest([]))
-    except (KafkaError, OSError, RuntimeError, TimeoutError) as refusal:
-        # RuntimeError: uvloop, where the connection was lost a moment before it was written to.
+    except (KafkaError, OSError, TimeoutError) as refusal:
         return refusal
     finally:
         await connection.wait_closed()

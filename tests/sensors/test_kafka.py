@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import islice
@@ -61,6 +62,7 @@ class FakeCluster:
         self.committed: dict[Partition, int] = {}
         self.trouble = ""
         self.is_stalled = False
+        self.silence = 0.0
         self.clients: list[FakeClient] = []
         self.polls = 0
         self.changed = asyncio.Event()
@@ -156,6 +158,9 @@ class FakeClient:
                 records[-1].offset + 1 if len(records) == most else max(position, log.end)
             )
         return fetched
+
+    def silence(self) -> float:
+        return self.cluster.silence
 
     def hold(self, partitions: Iterable[Partition]) -> None:
         self.held |= set(partitions) & self.positions.keys()
@@ -566,6 +571,45 @@ async def test_a_topic_without_records_is_no_stand_still(cluster: FakeCluster) -
     async with reading() as intake:
         await asyncio.sleep(3600)
         assert (intake.state, len(cluster.clients)) == ("up", 1)
+
+
+async def test_a_member_that_the_group_does_not_hear_writes_nothing_until_it_does(
+    cluster: FakeCluster,
+) -> None:
+    async with reading(session_timeout="10s") as intake:
+        cluster.silence = 8.1
+        cluster.produce(b"1", b"2")
+        await asyncio.sleep(30)
+        assert (values(intake), kept(intake)) == ([], 0)
+        cluster.silence = 0.5
+        await intake.wait_for_events(2)
+        assert (values(intake), len(cluster.clients)) == ([1, 2], 1)
+
+
+async def test_partitions_are_given_back_at_once_although_records_wait_for_the_group(
+    cluster: FakeCluster,
+) -> None:
+    async with reading() as intake:
+        cluster.silence = math.inf
+        cluster.produce(b"1")
+        await asyncio.sleep(1)
+        before = intake.clock.now()
+        await cluster.client.rebalance(P0)
+        assert intake.clock.now() == before
+        cluster.silence = 0.0
+        await intake.wait_for_events(1)
+        assert (values(intake), intake.duplicates) == ([1], 0)
+
+
+async def test_a_client_that_the_group_never_hears_again_is_made_anew(cluster: FakeCluster) -> None:
+    async with reading() as intake:
+        cluster.silence = 61.0
+        await asyncio.sleep(5.2)
+        assert "the group does not answer" in intake.state
+        cluster.silence = 0.0
+        cluster.produce(b"1")
+        await intake.wait_for_events(1)
+        assert (len(cluster.clients), intake.incidents) == (2, ["rebuild"])
 
 
 async def test_the_end_leaves_the_group_at_what_is_durable(cluster: FakeCluster) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ class Part:
     def __init__(self, *, hangs: bool = False, error: BaseException | None = None) -> None:
         self.closes = 0
         self._hangs, self._error = hangs, error
+        self._sync_task: Any = None
 
     async def close(self) -> None:
         self.closes += 1
@@ -48,13 +50,17 @@ class Consumer:
 
     def __init__(self, stop: Part, fetcher: Part | None = None) -> None:
         self._fetcher, self._client = fetcher or Part(), Part()
+        self._coordinator: Any = None
         self.stop = stop.close
+
+    async def start(self) -> None:
+        """There is nobody to connect to."""
+
+    async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[Any, Any]:
+        return {}
 
     def assignment(self) -> set[Any]:
         return set()
-
-    async def commit(self, offsets: Any) -> None:
-        raise RuntimeError("unable to perform operation on <TCPTransport closed=True>")
 
 
 def client_with(consumer: Consumer) -> GroupClient:
@@ -102,7 +108,51 @@ async def test_an_end_that_does_not_heed_a_cancellation_is_not_waited_for_for_ev
     await asyncio.wait(others)
 
 
-async def test_a_connection_lost_at_a_write_is_trouble_and_no_crash() -> None:
-    """uvloop says RuntimeError there, and aiokafka lets it pass."""
-    with pytest.raises(TroubleError, match="closed=True"):
-        await client_with(Consumer(Part())).commit({})
+class Coordinator:
+    """Answers heartbeats as it is told to."""
+
+    def __init__(self) -> None:
+        self.member_id = ""
+        self.is_heard = True
+
+    async def _do_heartbeat(self) -> bool:
+        await asyncio.sleep(1)
+        return self.is_heard
+
+
+async def started_client() -> tuple[GroupClient, Coordinator, Any]:
+    """Return a client that has started, its coordinator, and the task that keeps its metadata fresh."""
+    consumer, coordinator = Consumer(Part()), Coordinator()
+    consumer._coordinator = coordinator
+    consumer._client._sync_task = asyncio.get_running_loop().create_future()
+    client = client_with(consumer)
+    await client.open()
+    return client, coordinator, consumer._client._sync_task
+
+
+async def test_a_silence_lasts_since_the_last_heartbeat_that_was_answered_well_was_sent() -> None:
+    client, coordinator, _ = await started_client()
+    assert client.silence() == math.inf
+    coordinator.member_id = "m"
+    assert client.silence() == 0
+    await asyncio.sleep(10)
+    assert client.silence() == pytest.approx(10)
+    assert await coordinator._do_heartbeat()
+    assert client.silence() == pytest.approx(1)
+    coordinator.is_heard = False
+    assert not await coordinator._do_heartbeat()
+    assert client.silence() == pytest.approx(2)
+    client.heard()
+    assert client.silence() == 0
+    coordinator.member_id = ""
+    assert client.silence() == math.inf
+
+
+async def test_a_client_that_has_ceased_to_look_at_the_metadata_is_trouble() -> None:
+    """It would wait for ever as soon as it needs them; its task tells nobody that it has ended."""
+    client, _, refreshing = await started_client()
+    assert await client.poll(seconds=0, most=1) == {}
+    refreshing.set_exception(ValueError("unexpected"))
+    with pytest.raises(TroubleError, match="ceased to look"):
+        await client.poll(seconds=0, most=1)
+    refreshing.exception()

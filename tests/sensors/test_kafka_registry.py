@@ -315,6 +315,10 @@ async def test_a_schema_that_can_be_learnt_is_although_another_cannot(
     assert (schemas.lacks(1), schemas.lacks(2)) == (False, True)
 
 
+async def at_once() -> None:
+    """Let a journal write."""
+
+
 async def test_records_that_need_no_other_schema_go_on_while_others_wait(
     registry: SchemaRegistry,
 ) -> None:
@@ -322,7 +326,9 @@ async def test_records_that_need_no_other_schema_go_on_while_others_wait(
         registry.register('"int"')
     registry.misbehave(lambda path: (503, b"") if path.endswith("/2") else None)
     intake, told = RecordingIntake("kafka"), []
-    journal = Journal(intake, decoder(schemas_of(registry)), tell=lambda: told.append(1))
+    journal = Journal(
+        intake, decoder(schemas_of(registry)), may_write=at_once, tell=lambda: told.append(1)
+    )
     for number, schemas in ((0, [1, 2, 1]), (1, [1, 1])):
         origin = Origin(source="kafka://c/t@g", topic="t", partition=number, generation="g")
         records = [Raw(offset=at, value=framed(one, b"\x02")) for at, one in enumerate(schemas)]
@@ -342,7 +348,7 @@ async def test_records_that_need_no_other_schema_go_on_while_others_wait(
 async def test_a_revocation_does_not_wait_for_the_registry(registry: SchemaRegistry) -> None:
     registry.misbehave(lambda _: (503, b""))
     intake = RecordingIntake("kafka")
-    journal = Journal(intake, decoder(schemas_of(registry)))
+    journal = Journal(intake, decoder(schemas_of(registry)), may_write=at_once)
     place = place_of(Partition("orders", 0), ORIGIN, "c")
     journal.offer(place, [Raw(value=framed(1, b"\x02"))])
     writing = asyncio.create_task(journal.run(), name="journal")
