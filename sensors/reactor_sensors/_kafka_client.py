@@ -23,14 +23,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.errors import (
-    CommitFailedError,
     IllegalStateError,
     KafkaConnectionError,
     KafkaError,
 )
-from aiokafka.structs import OffsetAndMetadata
 
-from reactor_sensors._kafka_committed import committed_offsets
+from reactor_sensors._kafka_committed import commit_offsets, committed_offsets
 from reactor_sensors._kafka_connection import expect_losses
 from reactor_sensors._kafka_headers import read_leniently
 from reactor_sensors._kafka_positions import Bounds, Catalog, Partition
@@ -279,15 +277,13 @@ class GroupClient:
 
     async def commit(self, offsets: Mapping[Partition, int]) -> bool:
         """Tell the group how far its members are. False when the group has moved on meanwhile."""
-        try:
-            await self._consumer.commit(
-                {_pair(p): OffsetAndMetadata(offset, "") for p, offset in offsets.items()}
-            )
-        except (CommitFailedError, IllegalStateError):
+        mine = {Partition(*pair) for pair in self._consumer.assignment()}
+        if not offsets.keys() <= mine:
             return False
+        try:
+            return await commit_offsets(self._consumer._coordinator, offsets)
         except LOST as error:
             raise TroubleError(spell_trouble(error)) from error
-        return True
 
     async def _why_not(self, error: Exception) -> str:
         """Return why no broker let us in; the client itself tells only that none did."""

@@ -1,9 +1,10 @@
-"""The offsets that a group has committed, asked for so that "cannot be told now" is never taken for "there are none".
+"""The offsets of a group: told to it, and asked for so that "cannot be told now" is never taken for "there are none".
 
 aiokafka 0.14.0 looks only at what the answer says of each partition. A coordinator that still loads its groups, after a
 restart of its broker, answers with an error for all and no partition at all; read so, the group had committed nothing,
 and a member would begin at the start of the topic, or at its end. (Kafka protocol, OffsetFetch from version 2 on:
-https://kafka.apache.org/protocol.html)
+https://kafka.apache.org/protocol.html) Its public `commit` goes on when it is cancelled, and complains in the log when
+it then fails.
 """
 
 from __future__ import annotations
@@ -12,15 +13,44 @@ import asyncio
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from aiokafka.errors import KafkaError, NotCoordinatorForGroupError, for_code
+from aiokafka.errors import (
+    IllegalGenerationError,
+    KafkaError,
+    NotCoordinatorForGroupError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+    for_code,
+)
 from aiokafka.protocol.commit import OffsetFetchRequest
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from reactor_sensors._kafka_positions import Partition
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
 RETRY_SECONDS = 0.1
+MOVED_ON = (IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
+
+
+async def commit_offsets(coordinator: Any, offsets: Mapping[Partition, int]) -> bool:
+    """Tell the group how far its members are. False when it has moved on meanwhile. Raises KafkaError."""
+    wanted = {
+        TopicPartition(partition.topic, partition.number): OffsetAndMetadata(offset, "")
+        for partition, offset in offsets.items()
+    }
+    while True:
+        await coordinator.ensure_coordinator_known()
+        try:
+            await coordinator._do_commit_offsets(None, wanted)
+        except MOVED_ON:
+            return False
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+        else:
+            return True
+        await asyncio.sleep(RETRY_SECONDS)
 
 
 async def committed_offsets(

@@ -9,12 +9,16 @@ import pytest
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
     GroupLoadInProgressError,
+    IllegalGenerationError,
     KafkaError,
     NotCoordinatorForGroupError,
+    RebalanceInProgressError,
     RequestTimedOutError,
+    UnknownMemberIdError,
 )
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
-from reactor_sensors._kafka_committed import committed_offsets, offsets_in
+from reactor_sensors._kafka_committed import commit_offsets, committed_offsets, offsets_in
 from reactor_sensors._kafka_positions import Partition
 
 pytestmark = pytest.mark.virtual_time
@@ -43,6 +47,13 @@ class Coordinator:
 
     async def _send_req(self, request: Any) -> Any:
         self.requests.append((request._consumer_group, request._partitions))
+        return self._next()
+
+    async def _do_commit_offsets(self, assignment: None, offsets: Any) -> None:
+        self.requests.append(offsets)
+        self._next()
+
+    def _next(self) -> Any:
         made = self.answers.pop(0)
         if isinstance(made, Exception):
             raise made
@@ -91,3 +102,26 @@ def test_an_answer_without_a_partition_says_nothing_of_it() -> None:
 def test_an_answer_of_the_first_versions_has_no_error_for_the_whole() -> None:
     old = SimpleNamespace(topics=[("a", [(0, 7, "", 0)])])
     assert offsets_in(old, [P0]) == {P0: 7}
+
+
+async def test_the_group_is_told_until_it_has_understood() -> None:
+    coordinator = Coordinator(GroupLoadInProgressError(), RequestTimedOutError(), None)
+    assert await commit_offsets(coordinator, {P0: 7, OTHER: 3})
+    told = {
+        TopicPartition("a", 0): OffsetAndMetadata(7, ""),
+        TopicPartition("b", 0): OffsetAndMetadata(3, ""),
+    }
+    assert coordinator.requests == [told] * 3
+    assert coordinator.looked_for == 3
+
+
+@pytest.mark.parametrize(
+    "error", [IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError]
+)
+async def test_a_group_that_has_moved_on_is_not_told(error: type[KafkaError]) -> None:
+    assert not await commit_offsets(Coordinator(error("g")), {P0: 7})
+
+
+async def test_a_refused_commit_is_raised() -> None:
+    with pytest.raises(GroupAuthorizationFailedError):
+        await commit_offsets(Coordinator(GroupAuthorizationFailedError("g")), {P0: 7})
