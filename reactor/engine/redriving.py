@@ -66,6 +66,12 @@ class Redriving:
         failures = [d for _, d in decisions if isinstance(d, Failed)]
         if letter.event is not None and failures:
             return f"{failures[0].clause} fails again: {failures[0].error}"
+        if letter.event is not None and any(isinstance(d, Gathered) for _, d in decisions):
+            # A batch is a range of what was journaled, and this event was journaled long ago.
+            return (
+                f"workflow {letter.workflow!r} gathers batches, and those of its time have begun; "
+                "`reactor emit` sends it as an event of today"
+            )
         offer = self._redriven_offer(letter, event, decisions)
         refusal = await self._commit_redrive(letter, offer, None)
         if refusal is None:

@@ -144,6 +144,37 @@ async def test_a_redriven_event_is_in_one_batch_in_its_turn(tmp_path: Path, befo
     assert got == [numbers[:3], numbers[3:]]
 
 
+async def test_an_event_whose_trigger_failed_is_refused_by_a_workflow_of_batches(
+    tmp_path: Path,
+) -> None:
+    """It was settled once, and no batch ever had it."""
+    got: list[list[int]] = []
+    is_mended = False
+
+    def is_wanted(event: Event[int]) -> bool:
+        if not is_mended:
+            raise LookupError("not mended")
+        return True
+
+    flow = Workflow("flow", on=SOURCE.where(is_wanted).batch(2, within="5s"))
+
+    @flow.step
+    async def add(events: list[Event[int]]) -> None:
+        got.append([event.data for event in events])
+
+    async with harness(flow, state=tmp_path) as h:
+        await fire(h, 1)
+        is_mended = True
+        (letter,) = await h.engine.store.dead_letters(ids=None, reason=None)
+        refusal = await h.engine.redrive(letter, SOURCE)
+        assert refusal is not None
+        assert "gathers batches" in refusal
+        assert len(await h.engine.store.dead_letters(ids=None, reason=None)) == 1
+        await fire(h, 2, 3)
+        await h.wait_for_ends(1)
+    assert got == [[2, 3]]
+
+
 async def test_a_repeated_event_is_in_one_batch_once(tmp_path: Path) -> None:
     got: list[list[int]] = []
     async with harness(summing(3, "5s", got), state=tmp_path) as h:
