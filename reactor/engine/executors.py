@@ -41,6 +41,11 @@ class Executors:
         if "process" in kinds:
             from anyio import to_process  # noqa: F401  # see above
 
+    @property
+    def under_way(self) -> int:
+        """How many calls somebody waits for that are in threads or processes."""
+        return self._threads.held + self._processes.held
+
     @cached_property
     def _unlimited(self) -> CapacityLimiter:
         """What anyio asks for, which is first come, first served: it never says no here."""

@@ -81,6 +81,11 @@ class Places:
         self._held: Counter[str] = Counter()
         self._waiting: Turns[asyncio.Future[None]] = Turns()
 
+    @property
+    def held(self) -> int:
+        """How many places are taken."""
+        return self._held.total()
+
     @asynccontextmanager
     async def place(self, workflow: str) -> AsyncIterator[None]:
         """Wait for a place and hold it. Cancelled while it waits, it takes none."""

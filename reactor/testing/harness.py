@@ -156,8 +156,9 @@ async def harness(
     facts: list[Fact] = []
     changed = asyncio.Condition()
     store = await SqliteStore.open(state)
+    executors = Executors()
     if isinstance(loop, VirtualTimeLoop):
-        loop.busy_while(lambda: store.statistics().waiting > 0)
+        loop.busy_while(lambda: store.statistics().waiting > 0 or executors.under_way > 0)
         clock = clock or LoopClock()
     outlet = RecordingOutlet(changed)
     graphs = []
@@ -170,7 +171,7 @@ async def harness(
         store,
         clock=clock or SystemClock(),
         telemetry=Telemetry(Metrics(release="test"), (_Recorder(facts, changed),)),
-        executors=Executors(),
+        executors=executors,
         most_running=most_running,
         most_bytes=most_bytes,
         open_outlet=open_outlet or (lambda name, options: outlet),

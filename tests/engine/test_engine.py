@@ -600,6 +600,27 @@ async def test_a_steps_log_lines_tell_the_run_and_keep_the_steps_own_fields(
     assert shown["run_id"] == end.run_id
 
 
+async def test_a_thread_at_work_has_its_time_in_virtual_time_too(tmp_path: Path) -> None:
+    """It was given up at once: a loop that has nothing to do but wait for it jumped over its timeout."""
+    flow = Workflow("flow", on=SOURCE)
+    loop = asyncio.get_running_loop()
+    others_are_done = threading.Event()
+
+    def wait_for_nothing_else() -> None:
+        # After this turn of the loop the thread is all that it waits for.
+        loop.call_soon(others_are_done.set)
+
+    @flow.step(timeout="1s")
+    def work(event: Event[Any]) -> bool:
+        loop.call_soon_threadsafe(wait_for_nothing_else)
+        return others_are_done.wait(20)
+
+    async with harness(flow, state=tmp_path) as h:
+        await h.fire("s")
+        (end,) = await h.wait_for_ends(1)
+    assert end.outcome == "succeeded"
+
+
 async def test_a_thread_that_outlives_its_timeout_is_told_of(tmp_path: Path) -> None:
     flow = Workflow("flow", on=SOURCE)
     goes_on = threading.Event()
