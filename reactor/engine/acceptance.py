@@ -44,6 +44,7 @@ class Placed(NamedTuple):
     """A run that a new event starts, and the place that the scheduler gave it."""
 
     lane: Lane
+    run: PendingRun
     row: RunRow
     starts: bool
     arrived: Arrived
@@ -319,14 +320,15 @@ class Acceptance:
         return offer, placed
 
     def _place(
-        self, run: int, listener: Listener, key: str | None, arrived: Arrived, now: int
+        self, number: int, listener: Listener, key: str | None, arrived: Arrived, now: int
     ) -> Placed:
         name = listener.graph.name
         lane = self._scheduler.lanes[name]
-        starts = self._scheduler.place(lane, PendingRun(run, key))
+        run = PendingRun(number, key)
+        starts = self._scheduler.place(lane, run)
         state: RunState = "running" if starts else "pending"
-        row = RunRow(run, name, arrived.seq, key, state, now, now if starts else None)
-        return Placed(lane, row, starts, arrived)
+        row = RunRow(number, name, arrived.seq, key, state, now, now if starts else None)
+        return Placed(lane, run, row, starts, arrived)
 
     def give_up(self, placed: Iterable[Placed]) -> None:
         """Take back the places of runs that will not be."""
@@ -334,8 +336,7 @@ class Acceptance:
             self._settle(place, is_durable=False)
 
     def _settle(self, place: Placed, *, is_durable: bool) -> None:
-        run = PendingRun(place.row.id, place.row.key)
-        self._scheduler.placed(place.lane, run, starts=place.starts, is_durable=is_durable)
+        self._scheduler.placed(place.lane, place.run, starts=place.starts, is_durable=is_durable)
 
     def _tell(self, commit: Commit, known: Collection[int]) -> None:
         rows = commit.offer.events
