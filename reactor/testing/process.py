@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-# How long a thing may take that takes milliseconds; only ever waited for in full when it never comes.
-PATIENCE_SECONDS = 10.0
+# How long a thing may take that takes milliseconds, and a drain 20 seconds; only ever waited for in full when it never
+# comes.
+PATIENCE_SECONDS = 30.0
 # The name of the socket that `tell` and `door` of a project under test meet this process at.
 TELL_VARIABLE = "REACTOR_TEST_TELL"
 END = b"END"
