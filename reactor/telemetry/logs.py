@@ -37,6 +37,10 @@ _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "task
 _RESET, _DIM, _BOLD = "\x1b[0m", "\x1b[2m", "\x1b[1m"
 _COLOURS = {"DEBUG": "\x1b[36m", "INFO": "\x1b[32m", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m"}
 _LEVEL_WIDTH = 7
+# Says each of its tries while a broker is away: forty lines a second. The sensor says it once, and why.
+_TALKATIVE = frozenset({"aiokafka"})
+_REPETITION_SECONDS = 60.0
+_MOST_KNOWN = 1_000
 _MESSAGE_WIDTH = 26
 
 
@@ -51,10 +55,11 @@ def configure_logs(
 
     `auto` is text on a terminal and JSON elsewhere; text is coloured on a terminal unless NO_COLOR
     (https://no-color.org) is set. `level` is for Reactor and its steps; other libraries keep quiet
-    below INFO. May be repeated: the last call counts.
+    below INFO, and talkative ones repeat a warning once a minute. May be repeated: the last call counts.
     """
     at_terminal = stream.isatty()
     handler = ReactorHandler(stream)
+    handler.addFilter(Repetitions())
     if style == "json" or (style == "auto" and not at_terminal):
         handler.setFormatter(JsonFormatter())
     else:
@@ -66,6 +71,30 @@ def configure_logs(
     root.setLevel(max(level, logging.INFO))
     logging.getLogger("reactor").setLevel(level)
     return handler
+
+
+class Repetitions(logging.Filter):
+    """Lets a warning of a talkative library through once a minute, with a count `repeated` of those it held back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # By logger and text without its arguments: when it was said, and how often it was held back since.
+        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING or record.name.partition(".")[0] not in _TALKATIVE:
+            return True
+        key = record.name, str(record.msg)
+        said_at, repeated = self._said.get(key, (-math.inf, 0))
+        if 0 <= record.created - said_at < _REPETITION_SECONDS:
+            self._said[key] = said_at, repeated + 1
+            return False
+        if len(self._said) >= _MOST_KNOWN:
+            self._said.clear()
+        self._said[key] = record.created, 0
+        if repeated:
+            record.repeated = repeated
+        return True
 
 
 class JsonFormatter(logging.Formatter):

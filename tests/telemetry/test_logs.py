@@ -13,7 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactor.telemetry import configure_logs, printable
-from reactor.telemetry.logs import JsonFormatter, LogStyle, ReactorHandler, TextFormatter
+from reactor.telemetry.logs import (
+    JsonFormatter,
+    LogStyle,
+    ReactorHandler,
+    Repetitions,
+    TextFormatter,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,6 +99,53 @@ def test_a_text_line_is_short_and_aligned() -> None:
 def test_seconds_are_spelled_as_a_duration_where_they_are_one(value: float, said: str) -> None:
     text = TextFormatter(colour=False).format(record(fields={"age_seconds": value}))
     assert text.endswith(said)
+
+
+def talk(
+    filtering: Repetitions, second: float, message: str = "no node %s", **given: Any
+) -> logging.LogRecord | None:
+    said = record(message, **{"name": "aiokafka.client", "levelno": logging.ERROR, **given})
+    said.created = second
+    return said if filtering.filter(said) else None
+
+
+def test_a_talkative_library_repeats_a_warning_once_a_minute_and_how_often_it_was() -> None:
+    filtering = Repetitions()
+    let_through = [second for second in range(0, 140, 10) if talk(filtering, second)]
+    assert let_through == [0, 60, 120]
+    said = talk(filtering, 180)
+    assert said is not None
+    line = json.loads(JsonFormatter().format(said))
+    assert (line["message"], line["fields"]) == ("no node %s", {"repeated": 1})
+
+
+def test_what_is_no_repetition_is_never_held_back() -> None:
+    filtering = Repetitions()
+    assert talk(filtering, 0)
+    assert talk(filtering, 1, "another")
+    assert talk(filtering, 1, name="aiokafka")
+    assert talk(filtering, 1, levelno=logging.INFO)
+    assert talk(filtering, 1, levelno=logging.INFO)
+    for name in ("project", "aiokafkaish", "reactor.sensor"):
+        assert talk(filtering, 1, name=name)
+        assert talk(filtering, 1, name=name)
+    # The clock was set back.
+    assert talk(filtering, -1)
+
+
+def test_few_texts_are_kept_however_many_there_are() -> None:
+    filtering = Repetitions()
+    for number in range(5_000):
+        assert talk(filtering, 0, f"no node {number}")
+    assert len(filtering._said) <= 1_000
+
+
+def test_the_log_of_the_process_holds_repetitions_back() -> None:
+    stream = io.StringIO()
+    configure_logs(stream)
+    for number in range(3):
+        logging.getLogger("aiokafka.client").error("no node %d", number)
+    assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["no node 0"]
 
 
 def test_a_traceback_in_text_stands_behind_a_bar() -> None:
