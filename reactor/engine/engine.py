@@ -153,11 +153,20 @@ class Engine:
                     deaths=DEATHS_BEFORE_PARKING,
                 )
             )
-        await self.take_over_pending()
+        await self._line_up_pending()
         await self.outbox.recover()
 
     async def take_over_pending(self) -> None:
-        """Learn how many runs and gathered events wait, and begin to start them."""
+        """Line up what waits for workflows that were just defined; read again until that succeeds."""
+        while True:
+            try:
+                return await self._line_up_pending()
+            except StoreError:
+                # The workflows are defined by now: there is no way back to those before.
+                await asyncio.sleep(READ_RETRY_SECONDS)
+
+    async def _line_up_pending(self) -> None:
+        """Learn how many runs and gathered events wait, and begin to start them. Raises StoreError."""
         await self._gathering.recover()
         counts = await self.store.pending_counts(self._fence)
         # A lane that was counted knows its rows; counting it again would count those on their way twice.

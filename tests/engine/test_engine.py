@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from reactor import Context, Event, Reject, Retry, Workflow
 from reactor.api import OverloadedError, Sensor
+from reactor.errors import StoreError
 from reactor.model.graph import compile_workflow
 from reactor.store.sqlite import SqliteStore
 from reactor.telemetry.facts import (
@@ -580,6 +581,36 @@ async def test_an_event_that_waits_for_credit_goes_by_the_project_that_is_loaded
         (end,) = await h.wait_for_ends(1, "new")
         goes_on.set()
     assert end.outcome == "succeeded"
+
+
+async def test_a_workflow_that_is_defined_while_the_store_cannot_be_read_is_taken_over_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload in that moment ended the daemon."""
+    flow = Workflow("flow", on=SOURCE)
+
+    @flow.step
+    async def see(event: Event[Any]) -> None: ...
+
+    graph, _ = compile_workflow(flow)
+    assert graph is not None
+    async with harness(flow, state=tmp_path) as h:
+        h.engine.define([], {})
+        h.engine.define([graph], {"s": SOURCE})
+        count, tries = h.engine.store.pending_counts, 0
+
+        async def fail_twice(below: int) -> dict[str, int]:
+            nonlocal tries
+            tries += 1
+            if tries < 3:
+                raise StoreError("disk I/O error")
+            return await count(below)
+
+        monkeypatch.setattr(h.engine.store, "pending_counts", fail_twice)
+        await h.engine.take_over_pending()
+        await h.fire("s")
+        (end,) = await h.wait_for_ends(1)
+    assert (tries, end.outcome) == (3, "succeeded")
 
 
 async def test_a_steps_log_lines_tell_the_run_and_keep_the_steps_own_fields(
