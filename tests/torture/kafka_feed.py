@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 60.0
 RECORDS_PER_BREATH = 20
 BREATH_SECONDS = 0.02
-# The client's own 60 seconds are the patience of a whole round, for one request that a broker took with it.
-REQUEST_SECONDS = 10
+# A broker that stops says at last that the cluster has no brokers. librdkafka 2.16 then has none to ask, and begins
+# anew with those that it was given only after so long; 5 minutes unless it is told otherwise.
+REBOOTSTRAP_MILLISECONDS = 2_000
 
 
 class KafkaFeed:
@@ -46,7 +47,7 @@ class KafkaFeed:
                 # None is given up, so that each record is acknowledged exactly once in the end.
                 "message.timeout.ms": 0,
                 "reconnect.backoff.max.ms": 300,
-                "socket.timeout.ms": 1000 * REQUEST_SECONDS,
+                "metadata.recovery.rebootstrap.trigger.ms": REBOOTSTRAP_MILLISECONDS,
                 "error_cb": lambda error: self._troubles.append(str(error)),
                 "log_level": 2,
             }

@@ -31,7 +31,7 @@ from reactor.testing.kafka_broker import KafkaBroker
 from reactor.testing.process import DaemonProcess
 from tests.torture import kafka_check
 from tests.torture.journal import Journal
-from tests.torture.kafka_feed import KafkaFeed
+from tests.torture.kafka_feed import REBOOTSTRAP_MILLISECONDS, KafkaFeed
 from tests.torture.moments import in_rounds
 from tests.torture.round import Report
 
@@ -159,6 +159,7 @@ class KafkaRound:
                 {
                     "bootstrap.servers": self._broker.bootstrap,
                     "reconnect.backoff.max.ms": 300,
+                    "metadata.recovery.rebootstrap.trigger.ms": REBOOTSTRAP_MILLISECONDS,
                     "log_level": 2,
                 }
             )
