@@ -158,12 +158,9 @@ class Engine:
 
     async def take_over_pending(self) -> None:
         """Line up what waits for workflows that were just defined; read again until that succeeds."""
-        while True:
-            try:
-                return await self._line_up_pending()
-            except StoreError:
-                # The workflows are defined by now: there is no way back to those before.
-                await asyncio.sleep(READ_RETRY_SECONDS)
+        # The workflows are defined by now, and there is no way back. A store that has stopped ends the daemon anyway.
+        with suppress(StoreStoppedError):
+            await self._tools.patiently(self._line_up_pending)
 
     async def _line_up_pending(self) -> None:
         """Learn how many runs and gathered events wait, and begin to start them. Raises StoreError."""
@@ -311,14 +308,10 @@ class Engine:
 
     async def _load(self, runs: Sequence[int]) -> Mapping[int, StoredRun]:
         """Return runs that hold a place; read again until that succeeds, or their places would never be free."""
-        while runs:
-            try:
-                return {run.id: run for run in await self.store.load_runs(runs)}
-            except StoreStoppedError:
-                raise
-            except StoreError:
-                await asyncio.sleep(READ_RETRY_SECONDS)
-        return {}
+        if not runs:
+            return {}
+        found = await self._tools.patiently(lambda: self.store.load_runs(runs))
+        return {run.id: run for run in found}
 
     def _resumed_run(self, graph: Graph, run: StoredRun) -> ActiveRun:
         return ActiveRun(

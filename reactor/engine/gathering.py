@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from reactor.engine.tools import READ_RETRY_SECONDS
-from reactor.errors import StoreError, StoreStoppedError
+from reactor.errors import StoreStoppedError
 from reactor.store.contract import BatchRow
 
 if TYPE_CHECKING:
@@ -134,13 +134,8 @@ class Gathering:
 
     async def _recover_in_time(self) -> None:
         """Recover; read again until that succeeds."""
-        while True:
-            try:
-                return await self.recover()
-            except StoreStoppedError:
-                return None
-            except StoreError:
-                await asyncio.sleep(READ_RETRY_SECONDS)
+        with suppress(StoreStoppedError):
+            await self._tools.patiently(self.recover)
 
     async def _left(self, name: str, since: int) -> OpenBatch | None:
         """Return what is gathered behind the last batch, none of which is still on its way into the store."""

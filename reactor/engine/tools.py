@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from reactor.errors import StoreFullError
+from reactor.errors import StoreError, StoreFullError, StoreStoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from reactor.store.contract import OutgoingRow, Store
     from reactor.telemetry import Telemetry
 
+T = TypeVar("T")
 FULL_DISK_RETRY_SECONDS = 0.5
 READ_RETRY_SECONDS = 0.5
 
@@ -37,6 +38,16 @@ class Tools:
         self.clock = clock
         # What is done with rows of the outbox once they are durable.
         self.emitted: Callable[[Sequence[OutgoingRow]], None] = _ignore
+
+    async def patiently(self, read: Callable[[], Awaitable[T]]) -> T:
+        """Make a read that must not be given up: where it fails, try again. Raises StoreStoppedError."""
+        while True:
+            try:
+                return await read()
+            except StoreStoppedError:
+                raise
+            except StoreError:
+                await asyncio.sleep(READ_RETRY_SECONDS)
 
     async def durably(self, write: Callable[[], Awaitable[None]]) -> None:
         """Make a write that must not be given up: while the disk is full, try again."""
