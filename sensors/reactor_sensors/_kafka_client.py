@@ -28,7 +28,7 @@ from aiokafka.errors import (
     KafkaError,
 )
 
-from reactor_sensors._kafka_committed import commit_offsets, committed_offsets
+from reactor_sensors._kafka_committed import commit_offsets, committed_offsets, pair_of
 from reactor_sensors._kafka_connection import expect_losses
 from reactor_sensors._kafka_headers import read_leniently
 from reactor_sensors._kafka_positions import Bounds, Catalog, Partition
@@ -224,22 +224,24 @@ class GroupClient:
     def hold(self, partitions: Iterable[Partition]) -> None:
         """Fetch nothing of these until they are released; of those not assigned nothing is fetched anyway."""
         mine = self._consumer.assignment()
-        self._consumer.pause(*[_pair(partition) for partition in partitions if partition in mine])
+        self._consumer.pause(*[pair_of(partition) for partition in partitions if partition in mine])
 
     def release(self, partitions: Iterable[Partition]) -> None:
         mine = self._consumer.assignment()
-        self._consumer.resume(*[_pair(partition) for partition in partitions if partition in mine])
+        self._consumer.resume(
+            *[pair_of(partition) for partition in partitions if partition in mine]
+        )
 
     def seek(self, partition: Partition, offset: int) -> None:
         if partition in self._consumer.assignment():
-            self._consumer.seek(_pair(partition), offset)
+            self._consumer.seek(pair_of(partition), offset)
 
     async def position(self, partition: Partition) -> int | None:
         """Return the offset after the last record that `poll` returned, markers and gaps passed; None if not ours."""
         if partition not in self._consumer.assignment():
             return None
         try:
-            return int(await self._consumer.position(_pair(partition)))
+            return int(await self._consumer.position(pair_of(partition)))
         except (IllegalStateError, KafkaError):
             return None
 
@@ -253,7 +255,7 @@ class GroupClient:
             raise TroubleError(spell_trouble(error)) from error
 
     async def bounds(self, partitions: Collection[Partition]) -> dict[Partition, Bounds]:
-        pairs = [_pair(partition) for partition in partitions]
+        pairs = [pair_of(partition) for partition in partitions]
         try:
             firsts = await self._consumer.beginning_offsets(pairs)
             ends = await self._consumer.end_offsets(pairs)
@@ -267,7 +269,7 @@ class GroupClient:
         """Return per partition the first offset at or after `timestamp` (ms since 1970), None where there is none."""
         try:
             found = await self._consumer.offsets_for_times(
-                {_pair(partition): timestamp for partition in partitions}
+                {pair_of(partition): timestamp for partition in partitions}
             )
         except LOST as error:
             raise TroubleError(spell_trouble(error)) from error
@@ -277,8 +279,7 @@ class GroupClient:
 
     async def commit(self, offsets: Mapping[Partition, int]) -> bool:
         """Tell the group how far its members are. False when the group has moved on meanwhile."""
-        mine = {Partition(*pair) for pair in self._consumer.assignment()}
-        if not offsets.keys() <= mine:
+        if not offsets.keys() <= self._consumer.assignment():
             return False
         try:
             return await commit_offsets(self._consumer._coordinator, offsets)
@@ -319,9 +320,3 @@ async def _has_ended(work: Coroutine[Any, Any, None], name: str) -> bool:
 
 def _ms(duration: timedelta) -> int:
     return duration // timedelta(milliseconds=1)
-
-
-def _pair(partition: Partition) -> Any:
-    from aiokafka import TopicPartition
-
-    return TopicPartition(partition.topic, partition.number)

@@ -33,12 +33,14 @@ RETRY_SECONDS = 0.1
 MOVED_ON = (IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
 
 
+def pair_of(partition: Partition) -> Any:
+    """Return a partition as aiokafka names it: equal to ours, but for the names of its parts."""
+    return TopicPartition(partition.topic, partition.number)
+
+
 async def commit_offsets(coordinator: Any, offsets: Mapping[Partition, int]) -> bool:
     """Tell the group how far its members are. False when it has moved on meanwhile. Raises KafkaError."""
-    wanted = {
-        TopicPartition(partition.topic, partition.number): OffsetAndMetadata(offset, "")
-        for partition, offset in offsets.items()
-    }
+    wanted = {pair_of(p): OffsetAndMetadata(offset, "") for p, offset in offsets.items()}
     while True:
         await coordinator.ensure_coordinator_known()
         try:

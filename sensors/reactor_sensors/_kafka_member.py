@@ -293,10 +293,11 @@ class Member:
 
         Raises TroubleError like `_check_pulse`.
         """
-        self._check_pulse()
-        while self._client.silence() > self._pace.freeze:
-            await asyncio.sleep(SILENCE_SECONDS)
+        while True:
             self._check_pulse()
+            if self._client.silence() <= self._pace.freeze:
+                return
+            await asyncio.sleep(SILENCE_SECONDS)
 
     def _check_pulse(self) -> None:
         """Raise TroubleError when this process stood still so long that it may have lost its partitions."""
