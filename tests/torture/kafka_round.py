@@ -13,8 +13,6 @@ import random
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from contextlib import ExitStack
@@ -30,6 +28,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 from reactor.testing.kafka_broker import KafkaBroker
 from reactor.testing.process import DaemonProcess
 from tests.torture import kafka_check
+from tests.torture.command import run_command
 from tests.torture.journal import Journal
 from tests.torture.kafka_feed import REBOOTSTRAP_MILLISECONDS, KafkaFeed
 from tests.torture.moments import in_rounds
@@ -343,14 +342,7 @@ class KafkaRound:
         self._settle("the end")
         for member in self._members:
             self._stop(member)
-            audit = subprocess.run(
-                [sys.executable, "-m", "reactor", "audit", "--state", str(member.state)],
-                capture_output=True,
-                text=True,
-                timeout=PATIENCE_SECONDS,
-                check=False,
-                cwd=self._folder,
-            )
+            audit = run_command(member.state, "audit")
             if audit.returncode != 0:
                 self._failures.append(f"G33: reactor audit: {audit.stdout}{audit.stderr}")
 

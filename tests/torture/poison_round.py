@@ -11,8 +11,6 @@ import itertools
 import json
 import shutil
 import statistics
-import subprocess
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from reactor.testing.kafka_broker import KafkaBroker
 from reactor.testing.process import DaemonProcess
+from tests.torture.command import run_command
 from tests.torture.deaths import reading
 from tests.torture.round import Report
 
@@ -147,13 +146,13 @@ class PoisonRound:
         """Let a daemon with a better model redrive all dead letters; return how many became events."""
         revived = self._records // ONE_IN // 2
         with self._daemon(DIRTY, state.name, TORTURE_LENIENT="1", TORTURE_TOLD_EACH="1") as daemon:
-            asked = self._reactor("redrive", "--all", state=state)
+            asked = run_command(state, "redrive", "--all")
             for _ in range(revived):
                 daemon.wait_until_told("more")
             daemon.stop()
         good = self._records - self._records // ONE_IN
         self._check_order(state, good + revived)
-        audit = self._reactor("audit", state=state)
+        audit = run_command(state, "audit")
         self._expect(audit.returncode == 0, f"reactor audit: {audit.stdout}{audit.stderr}")
         with reading(state) as database:
             (left,) = database.execute(
@@ -200,16 +199,6 @@ class PoisonRound:
                 "SELECT (SELECT min(accepted_at) FROM event), (SELECT max(finished_at) FROM run)"
             ).fetchone()
         return float(self._records / ((last - first) / 1e6))
-
-    def _reactor(self, *arguments: str, state: Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "reactor", *arguments, "--state", str(state)],
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-            check=False,
-            cwd=self._folder,
-        )
 
     def _expect(self, is_so: bool, otherwise: str) -> None:
         if not is_so:

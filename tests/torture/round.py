@@ -12,7 +12,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from reactor.testing.process import DaemonProcess
 from tests.torture import evidence
 from tests.torture.check_intake import missing_files
 from tests.torture.checker import check
+from tests.torture.command import run_command
 from tests.torture.deaths import Deaths, reading
 from tests.torture.feed import FileWriter, WebhookSender
 from tests.torture.journal import Journal, read_lines
@@ -157,7 +157,7 @@ class Round:
         last = len(self._plans)
         self._terminate(last)
         self._look(last, "end")
-        audit = self._reactor("audit")
+        audit = run_command(self._state, "audit")
         if audit.returncode != 0:
             self._failures.append(f"G33: reactor audit: {audit.stdout}{audit.stderr}")
         end = {"until": until, "failures": self._failures}
@@ -187,7 +187,7 @@ class Round:
             }
         if parked:
             # What three deaths in a row took out goes on when a human says so.
-            self._reactor("redrive", "--all")
+            run_command(self._state, "redrive", "--all")
             return False
         late = any(times.get(timer, 0) < until for timer in ("beat", "pulse"))
         return not (unfinished or ungathered or bulk or late or self._missing(versions))
@@ -198,16 +198,6 @@ class Round:
         return any(
             (f"{line['inode']:x}", f"{line['size']:x}", f"{line['mtime']:x}") not in seen
             for line in last.values()
-        )
-
-    def _reactor(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "reactor", *arguments, "--state", os.fspath(self._state)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            cwd=self._folder,
         )
 
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,6 +18,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from reactor.testing.kafka_broker import KafkaBroker
 from reactor.testing.process import DaemonProcess
+from tests.torture.command import run_command
 from tests.torture.deaths import reading
 from tests.torture.round import Report
 
@@ -128,13 +127,7 @@ class SlowRound:
             f"{self._records} records became {found[1]} events of {found[0]} numbers and "
             f"{found[2]} runs that succeeded",
         )
-        audit = subprocess.run(
-            [sys.executable, "-m", "reactor", "audit", "--state", str(self._folder / "state")],
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-            check=False,
-        )
+        audit = run_command(self._folder / "state", "audit")
         self._expect(audit.returncode == 0, f"reactor audit: {audit.stdout}{audit.stderr}")
 
     def _expect(self, is_so: bool, otherwise: str) -> None:

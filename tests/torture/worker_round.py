@@ -12,8 +12,6 @@ import random
 import select
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from contextlib import ExitStack
@@ -24,6 +22,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from reactor.testing.process import DaemonProcess
 from tests.torture import evidence
 from tests.torture.check_workers import KILLED, check_workers
+from tests.torture.command import run_command
 from tests.torture.deaths import Deaths, reading
 from tests.torture.feed import WebhookSender
 from tests.torture.journal import Journal
@@ -183,7 +182,7 @@ class WorkerRound:
         else:
             self._failures.append(f"G1: not everything was finished after {MOST_BEATS} beats")
         self._end(len(self._moments), "end", signal.SIGTERM)
-        audit = self._reactor("audit")
+        audit = run_command(self._state, "audit")
         if audit.returncode != 0:
             self._failures.append(f"G33: reactor audit: {audit.stdout}{audit.stderr}")
         end = {"until": until, "failures": self._failures}
@@ -200,15 +199,5 @@ class WorkerRound:
             )
         if parked:
             # What three deaths in a row took out goes on when a human says so.
-            self._reactor("redrive", "--all")
+            run_command(self._state, "redrive", "--all")
         return not (unfinished or parked)
-
-    def _reactor(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "reactor", *arguments, "--state", os.fspath(self._state)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            cwd=self._folder,
-        )
