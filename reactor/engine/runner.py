@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from reactor.store.outgoing import outgoing_rows
 from reactor.telemetry.facts import RunFinished, RunStarted, StepFinished
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from reactor.engine.crew import Crew
     from reactor.engine.tools import Tools
@@ -29,14 +28,12 @@ if TYPE_CHECKING:
     from reactor.model.graph import Graph, Step
     from reactor.store.contract import OutgoingRow, RunOutcome, StepOutcome
 
+    # What came of an attempt: its row, the result, and when the next attempt is due, None for never.
+    Tried = tuple[StepRow, Any, int | None]
 
-@dataclass(slots=True)
-class Tried:
-    """What came of an attempt: its row, the result, and when the next attempt is due, None for never."""
-
-    row: StepRow
-    value: Any
-    next_at: int | None
+# Their own constructors are calls of Python.
+_step_row: Callable[[Iterable[Any]], StepRow] = partial(tuple.__new__, StepRow)
+_run_end: Callable[[Iterable[Any]], RunEnd] = partial(tuple.__new__, RunEnd)
 
 
 class ActiveRun:
@@ -45,7 +42,7 @@ class ActiveRun:
     __slots__ = (
         *("id", "key", "graph", "workflow", "is_finished", "size_bytes"),
         *("_tools", "_crew", "_event", "_event_json", "_batch", "_created_at", "_started_at"),
-        *("_spelled", "_values", "_done", "_begun", "_contexts", "_error", "_outcome"),
+        *("_values", "_done", "_begun", "_contexts", "_error", "_outcome"),
         *("_ended_steps", "_working", "_writing", "_is_waiting", "_recorded", "_earlier"),
         *("_deadline", "_rest"),
     )
@@ -79,7 +76,6 @@ class ActiveRun:
         self._batch = batch
         self._created_at = created_at
         self._started_at = started_at
-        self._spelled = spell_id(run)
         self._values: dict[str, Any] = {}
         self._done: set[str] = set()
         self._begun: set[str] = set()
@@ -99,7 +95,7 @@ class ActiveRun:
         self._tools.telemetry.emit(
             RunStarted(
                 workflow=self.graph.name,
-                run_id=self._spelled,
+                run=self.id,
                 event_id=self._event.id,
                 age_seconds=None
                 if self._recorded or self._earlier
@@ -120,13 +116,13 @@ class ActiveRun:
     async def attempt(self, step: Step) -> None:
         """Try a step for the first time, while nothing else of this run goes on."""
         tried = await self._try(step, 1)
-        if tried.row.outcome != "succeeded":
+        row, value, _ = tried
+        if row.outcome != "succeeded":
             self._crew.spawn(self, partial(self._see_through, [step], tried))
             return
         self._ended_steps += 1
         end = self._end() if self._ended_steps == len(self.graph.steps) else None
-        outgoing = self._emitted(tried.row)
-        self._crew.record(Result(self, step, tried.value, tried.row, end, outgoing))
+        self._crew.record(Result(self, step, value, row, end, self._emitted(row)))
 
     def recorded(self, result: Result) -> None:
         """Go on after a result of `attempt` that is durable."""
@@ -196,7 +192,9 @@ class ActiveRun:
     async def _branches(self, steps: Sequence[Step]) -> None:
         async with asyncio.TaskGroup() as group:
             for step in steps:
-                group.create_task(self._branch(step), name=f"step {step.name} of {self._spelled}")
+                group.create_task(
+                    self._branch(step), name=f"step {step.name} of {spell_id(self.id)}"
+                )
 
     async def _branch(self, step: Step, tried: Tried | None = None) -> None:
         """Run a step and then what it makes ready: one in this task, others beside it."""
@@ -222,10 +220,10 @@ class ActiveRun:
                 if self._is_waiting or self._rest.locked():
                     await self._rouse()
                 tried = await self._try(step, attempt)
-            row, next_at = tried.row, tried.next_at
+            row, value, next_at = tried
             if row.outcome == "succeeded":
                 await self._record([row], self._emitted(row))
-                self._values[step.name] = tried.value
+                self._values[step.name] = value
                 self._done.add(step.name)
                 return True
             if next_at is None:
@@ -245,7 +243,7 @@ class ActiveRun:
                 self._tools,
                 self.graph,
                 step,
-                self._spelled,
+                self.id,
                 arguments=partial(self._arguments, step, attempt),
                 timeout=self._timeout_of(step),
                 is_over=self._is_over_deadline,
@@ -253,22 +251,14 @@ class ActiveRun:
         finally:
             self._working -= 1
         duration_seconds = monotonic() - started
-        row = StepRow(
-            self.id,
-            step.name,
-            outcome,
-            attempt,
-            started_at,
-            self._tools.clock.now_micros(),
-            raw,
-            error,
-        )
+        ended_at = self._tools.clock.now_micros()
+        row = _step_row((self.id, step.name, outcome, attempt, started_at, ended_at, raw, error))
         next_at = None if is_final else self._next_attempt_at(step, row)
         self._tools.telemetry.emit(
             StepFinished(
                 workflow=self.graph.name,
+                run=self.id,
                 step=step.name,
-                run_id=self._spelled,
                 attempt=attempt,
                 outcome=outcome,
                 duration_seconds=duration_seconds,
@@ -276,7 +266,7 @@ class ActiveRun:
                 final=next_at is None,
             )
         )
-        return Tried(row, value, next_at)
+        return row, value, next_at
 
     def _emitted(self, row: StepRow) -> Sequence[OutgoingRow]:
         context = self._contexts.pop(row.name, None)
@@ -313,7 +303,7 @@ class ActiveRun:
             elif name == "events":
                 arguments[name] = [event_for(step, event, raw) for event, raw in self._batch]
             elif name == "ctx":
-                context = context_for(self.graph, step, self._spelled, attempt)
+                context = context_for(self.graph, step, self.id, attempt)
                 arguments[name] = self._contexts[step.name] = context
             else:
                 arguments[name] = self._values[name]
@@ -385,7 +375,7 @@ class ActiveRun:
 
     def _end(self) -> RunEnd:
         error = None if self._error is None else self._error[:LONGEST_ERROR]
-        return RunEnd(self.id, self._outcome, self._tools.clock.now_micros(), error)
+        return _run_end((self.id, self._outcome, self._tools.clock.now_micros(), error))
 
     def _age(self, at: int) -> float:
         return max(at - self._created_at, 0) / 1e6
@@ -395,7 +385,7 @@ class ActiveRun:
         self._tools.telemetry.emit(
             RunFinished(
                 workflow=self.graph.name,
-                run_id=self._spelled,
+                run=self.id,
                 outcome=end.outcome,
                 duration_seconds=max(end.finished_at - self._started_at, 0) / 1e6,
                 age_seconds=self._age(end.finished_at),

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from reactor.errors import Reject, ResultError, StepError
 from reactor.model.context import Context, StepLog
+from reactor.model.ids import spell_id
 from reactor.model.trigger import spell_error
 from reactor.telemetry.facts import ThreadAbandoned
 
@@ -35,7 +36,7 @@ async def call_step(
     tools: Tools,
     graph: Graph,
     step: Step,
-    run_id: str,
+    run: int,
     *,
     arguments: Callable[[], Mapping[str, Any]],
     timeout: timedelta | None,  # of the step; not of this function
@@ -60,7 +61,7 @@ async def call_step(
             return "failed", _spell_failure(step, error), None, None, False
         if step.executor == "thread":
             tools.telemetry.emit(
-                ThreadAbandoned(workflow=graph.name, step=step.name, run_id=run_id)
+                ThreadAbandoned(workflow=graph.name, step=step.name, run_id=spell_id(run))
             )
         over = is_over()
         what = f"the run's timeout of {graph.timeout}" if over else f"its timeout of {step.timeout}"
@@ -77,8 +78,9 @@ async def call_step(
     return "succeeded", None, raw, value, True
 
 
-def context_for(graph: Graph, step: Step, run_id: str, attempt: int) -> Context:
+def context_for(graph: Graph, step: Step, run: int, attempt: int) -> Context:
     """Return what the step gets as `ctx`."""
+    run_id = spell_id(run)
     log = StepLog(
         _step_log,
         {"workflow": graph.name, "step": step.name, "run_id": run_id, "attempt": attempt},

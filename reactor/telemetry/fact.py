@@ -7,6 +7,9 @@ from dataclasses import fields as dataclass_fields
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Self
+
     from reactor.telemetry.metrics import Metrics
 
 
@@ -36,3 +39,16 @@ class Fact:
         """Return the fields for a log line, without those that are None."""
         values = ((field.name, getattr(self, field.name)) for field in dataclass_fields(self))
         return {name: value for name, value in values if value is not None}
+
+
+@dataclass(slots=True, kw_only=True)
+class FrequentFact(Fact):
+    """Base of what happens to every run and every step: counted by the hundred, which takes half of one by one."""
+
+    def count(self, metrics: Metrics) -> None:
+        metrics.count_later(self)
+
+    @classmethod
+    def count_all(cls, facts: Sequence[Self], metrics: Metrics) -> None:
+        """Count facts of this kind."""
+        raise NotImplementedError

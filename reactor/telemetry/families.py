@@ -147,8 +147,10 @@ class Histogram(_Family[Distribution]):
         """Count one observation. One below zero, which a stepped clock can make, counts as zero."""
         self.observe_all(labels, (value,))
 
-    def observe_all(self, labels: Labels, values: Iterable[float]) -> None:
-        """Count many observations of one label set."""
+    def observe_all(self, labels: Labels, values: Sequence[float]) -> None:
+        """Count many observations of one label set; none are nothing to show."""
+        if not values:
+            return
         cell = self._cells.get(labels) or self._cell(labels)
         cell.waiting += values
         if len(cell.waiting) >= MOST_WAITING:

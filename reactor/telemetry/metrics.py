@@ -6,6 +6,7 @@ The label budgets below add up to fewer than 2 000 series (GUARANTEES G32), what
 from __future__ import annotations
 
 import platform
+import threading
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, TypeVar
@@ -20,6 +21,8 @@ from reactor.telemetry.families import Counter, Histogram, mirrored_gauge
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from reactor.telemetry.fact import FrequentFact
+
 _C = TypeVar("_C", bound=Collector)
 
 OUTCOMES = ("succeeded", "failed", "timed_out", "cancelled", "skipped")
@@ -30,6 +33,8 @@ _FAST = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 
 _LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0)
 # Few and wide: this family is multiplied by every step there is.
 _STEP = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0, 600.0)
+# So many facts of a kind wait to be counted together; a scrape counts what waits.
+MOST_WAITING = 256
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
@@ -55,6 +60,10 @@ class Metrics:
 
     def __init__(self, *, release: str | None = None) -> None:
         self.registry = CollectorRegistry()
+        self._waiting: dict[type[FrequentFact], list[FrequentFact]] = {}
+        self._lock = threading.Lock()
+        # The first, so that the others show what waited.
+        self._add(_Waiting(self.count_waiting))
         self._declare_events()
         self._declare_edges()
         self._declare_runs()
@@ -70,6 +79,25 @@ class Metrics:
         It is called in the thread that calls `render`, and must not wait.
         """
         self._gauges.read = read
+
+    def count_later(self, fact: FrequentFact) -> None:
+        """Count a fact together with others of its kind, before anybody looks."""
+        waiting = self._waiting.get(type(fact))
+        if waiting is None:
+            with self._lock:
+                waiting = self._waiting.setdefault(type(fact), [])
+        waiting.append(fact)
+        if len(waiting) >= MOST_WAITING:
+            self.count_waiting()
+
+    def count_waiting(self) -> None:
+        """Count all facts that wait to be."""
+        with self._lock:
+            for kind, waiting in self._waiting.items():
+                # Other threads may add more meanwhile, behind these.
+                facts = waiting[:]
+                del waiting[: len(facts)]
+                kind.count_all(facts, self)
 
     def render(self, accept: str | None = None) -> tuple[bytes, str]:
         """Return the page and its content type; OpenMetrics if the header `Accept` asks for it."""
@@ -211,6 +239,17 @@ class Metrics:
     def _add(self, collector: _C) -> _C:
         self.registry.register(collector)
         return collector
+
+
+class _Waiting(Collector):
+    """Has facts counted that wait, when somebody looks; shows nothing itself."""
+
+    def __init__(self, count: Callable[[], None]) -> None:
+        self._count = count
+
+    def collect(self) -> Iterator[Metric]:
+        self._count()
+        return iter(())
 
 
 class _EngineGauges(Collector):

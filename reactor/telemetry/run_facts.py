@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from reactor.telemetry.fact import Fact
+from reactor.model.ids import spell_id
+from reactor.telemetry.fact import Fact, FrequentFact
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Self
+
     from reactor.telemetry.metrics import Metrics
 
 _STARTED = ("started",)
@@ -17,31 +22,45 @@ _BAD = frozenset({"failed", "timed_out"})
 
 
 @dataclass(slots=True, kw_only=True)
-class RunStarted(Fact):
+class RunFact(FrequentFact):
+    """Base of what happens to a run, `run`. Its id is spelled when somebody asks: most facts are only counted."""
+
+    workflow: str
+    run: int
+
+    @property
+    def run_id(self) -> str:
+        return spell_id(self.run)
+
+    def fields(self) -> dict[str, object]:
+        others = FrequentFact.fields(self)
+        del others["run"]
+        return {"workflow": others.pop("workflow"), "run_id": self.run_id, **others}
+
+
+@dataclass(slots=True, kw_only=True)
+class RunStarted(RunFact):
     """A run left the queue. `age_seconds` is the time since its event was observed; None when resumed."""
 
     level: ClassVar[int] = logging.DEBUG
     message: ClassVar[str] = "run started"
 
-    workflow: str
-    run_id: str
     event_id: str
     age_seconds: float | None
 
-    def count(self, metrics: Metrics) -> None:
-        if self.age_seconds is not None:
-            metrics.event_latency.observe(_STARTED, self.age_seconds)
+    @classmethod
+    def count_all(cls, facts: Sequence[Self], metrics: Metrics) -> None:
+        ages = [fact.age_seconds for fact in facts if fact.age_seconds is not None]
+        metrics.event_latency.observe_all(_STARTED, ages)
 
 
 @dataclass(slots=True, kw_only=True)
-class RunFinished(Fact):
+class RunFinished(RunFact):
     """A run has its outcome. `age_seconds` is the time since its event was observed, None where unknown."""
 
     level: ClassVar[int] = logging.DEBUG
     message: ClassVar[str] = "run finished"
 
-    workflow: str
-    run_id: str
     outcome: str
     duration_seconds: float
     age_seconds: float | None
@@ -50,10 +69,12 @@ class RunFinished(Fact):
     def severity(self) -> int:
         return logging.WARNING if self.outcome in _BAD else logging.DEBUG
 
-    def count(self, metrics: Metrics) -> None:
-        metrics.runs.add((self.workflow, self.outcome))
-        if self.age_seconds is not None:
-            metrics.event_latency.observe(_FINISHED, self.age_seconds)
+    @classmethod
+    def count_all(cls, facts: Sequence[Self], metrics: Metrics) -> None:
+        for labels, count in Counter([(fact.workflow, fact.outcome) for fact in facts]).items():
+            metrics.runs.add(labels, count)
+        ages = [fact.age_seconds for fact in facts if fact.age_seconds is not None]
+        metrics.event_latency.observe_all(_FINISHED, ages)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,7 +98,7 @@ class RunParked(Fact):
 
 
 @dataclass(slots=True, kw_only=True)
-class StepFinished(Fact):
+class StepFinished(RunFact):
     """An attempt of a step ended. `final` tells that no other attempt follows.
 
     A step is counted once, at its final attempt; every attempt that ran has its duration.
@@ -86,9 +107,7 @@ class StepFinished(Fact):
     level: ClassVar[int] = logging.DEBUG
     message: ClassVar[str] = "step finished"
 
-    workflow: str
     step: str
-    run_id: str
     attempt: int
     outcome: str
     duration_seconds: float
@@ -98,12 +117,17 @@ class StepFinished(Fact):
     def severity(self) -> int:
         return logging.WARNING if self.outcome in _BAD else logging.DEBUG
 
-    def count(self, metrics: Metrics) -> None:
-        workflow, step, outcome = self.workflow, self.step, self.outcome
-        if self.final:
-            metrics.steps.add((workflow, step, outcome))
-        if outcome != "skipped":
-            metrics.step_duration.observe((workflow, step), self.duration_seconds)
+    @classmethod
+    def count_all(cls, facts: Sequence[Self], metrics: Metrics) -> None:
+        ends = [(fact.workflow, fact.step, fact.outcome) for fact in facts if fact.final]
+        for labels, count in Counter(ends).items():
+            metrics.steps.add(labels, count)
+        durations: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+        for fact in facts:
+            if fact.outcome != "skipped":
+                durations[fact.workflow, fact.step].append(fact.duration_seconds)
+        for step, seconds in durations.items():
+            metrics.step_duration.observe_all(step, seconds)
 
 
 @dataclass(slots=True, kw_only=True)

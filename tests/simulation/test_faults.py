@@ -84,8 +84,8 @@ def keys_are_not_kept_in_order(patch: pytest.MonkeyPatch) -> None:
 
 
 def an_attempt_gets_a_key_of_its_own(patch: pytest.MonkeyPatch) -> None:
-    def fickle(graph: Graph, step: Step, run_id: str, attempt: int) -> Context:
-        context = context_for(graph, step, run_id, attempt)
+    def fickle(graph: Graph, step: Step, run: int, attempt: int) -> Context:
+        context = context_for(graph, step, run, attempt)
         return replace(context, idempotency_key=f"{context.idempotency_key}/{attempt}")
 
     patch.setattr(runner, "context_for", fickle)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from reactor.telemetry.facts import (
     RunStarted,
     StepFinished,
 )
+from reactor.telemetry.metrics import MOST_WAITING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +67,7 @@ def step(*, outcome: str = "succeeded", final: bool = True) -> StepFinished:
     return StepFinished(
         workflow="rates",
         step="load",
-        run_id="1",
+        run=1,
         attempt=1,
         outcome=outcome,
         duration_seconds=0.02,
@@ -125,11 +127,11 @@ def test_a_skipped_step_has_no_duration(telemetry: Telemetry, metrics: Metrics) 
 def test_a_run_counts_its_outcome_and_the_age_of_its_event(
     telemetry: Telemetry, metrics: Metrics
 ) -> None:
-    telemetry.emit(RunStarted(workflow="rates", run_id="1", event_id="7", age_seconds=3))
+    telemetry.emit(RunStarted(workflow="rates", run=1, event_id="7", age_seconds=3))
     telemetry.emit(
         RunFinished(
             workflow="rates",
-            run_id="1",
+            run=1,
             outcome="timed_out",
             duration_seconds=1,
             age_seconds=4,
@@ -140,10 +142,38 @@ def test_a_run_counts_its_outcome_and_the_age_of_its_event(
     assert value(metrics, "reactor_event_latency_seconds_sum", stage="finished") == 4
 
 
+def test_more_facts_than_are_counted_at_once_are_all_counted(
+    telemetry: Telemetry, metrics: Metrics
+) -> None:
+    for number in range(2 * MOST_WAITING + 1):
+        telemetry.emit(step(outcome="failed" if number % 3 == 0 else "succeeded"))
+    of_step = {"workflow": "rates", "step": "load"}
+    failed = value(metrics, "reactor_steps_total", **of_step, outcome="failed")
+    succeeded = value(metrics, "reactor_steps_total", **of_step, outcome="succeeded")
+    assert (failed, succeeded) == (171, 342)
+    assert value(metrics, "reactor_step_duration_seconds_count", **of_step) == 513
+
+
+def test_facts_of_many_threads_are_counted_once_each_while_others_look(
+    telemetry: Telemetry, metrics: Metrics
+) -> None:
+    def tell() -> None:
+        for _ in range(1_000):
+            telemetry.emit(step())
+
+    tellers = [threading.Thread(target=tell) for _ in range(4)]
+    for teller in tellers:
+        teller.start()
+    while any(teller.is_alive() for teller in tellers):
+        metrics.render()
+    of_step = {"workflow": "rates", "step": "load"}
+    assert value(metrics, "reactor_steps_total", **of_step, outcome="succeeded") == 4_000
+
+
 def test_a_resumed_run_does_not_spoil_the_latency_of_starting(
     telemetry: Telemetry, metrics: Metrics
 ) -> None:
-    telemetry.emit(RunStarted(workflow="rates", run_id="1", event_id="7", age_seconds=None))
+    telemetry.emit(RunStarted(workflow="rates", run=1, event_id="7", age_seconds=None))
     assert value(metrics, "reactor_event_latency_seconds_count", stage="started") is None
 
 
@@ -179,8 +209,8 @@ def test_a_failed_step_is_a_warning_with_its_fields(
     )
     assert vars(record)["fields"] == {
         "workflow": "rates",
+        "run_id": "0000000000001",
         "step": "load",
-        "run_id": "1",
         "attempt": 1,
         "outcome": "failed",
         "duration_seconds": 0.02,
