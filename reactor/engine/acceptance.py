@@ -273,10 +273,11 @@ class Acceptance:
         spare = dict(commit.taken)
         for place in commit.placed:
             is_new = place.row.event not in known
-            self._settle(place, is_durable=is_new)
             if is_new and place.starts:
                 self._starter.begin(place)
-            elif is_new:
+                continue
+            self._settle(place, is_durable=is_new)
+            if is_new:
                 spare[self._credit[place.row.workflow]] -= 1
                 self._starter.await_turn(place)
         self._give_back(spare.items())

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import copy_context
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from reactor.clock import monotonic
 from reactor.engine.tools import FULL_DISK_RETRY_SECONDS
@@ -50,8 +49,7 @@ class Member(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Result:
+class Result(NamedTuple):
     """A result on its way into the store, with what its step emitted, and the end of its run where it is the last."""
 
     run: Member
@@ -59,14 +57,18 @@ class Result:
     value: Any
     row: StepRow
     end: RunEnd | None
-    outgoing: Sequence[OutgoingRow] = ()
+    outgoing: Sequence[OutgoingRow]
 
 
 class Crew:
-    """Made inside the loop. `left` is told of each run that ended or was given up, once."""
+    """Made inside the loop. `left` is told of each run that ended or was given up, once; of several together."""
 
     def __init__(
-        self, store: Store, *, left: Callable[[Any], None], moved: Callable[[float], None]
+        self,
+        store: Store,
+        *,
+        left: Callable[[Sequence[Any]], None],
+        moved: Callable[[float], None],
     ) -> None:
         self.tasks: set[asyncio.Task[None]] = set()
         self.writes: set[asyncio.Future[None]] = set()
@@ -170,7 +172,7 @@ class Crew:
         try:
             await run.attempt(step)
         except BaseException:
-            self._left(run)
+            self._left([run])
             raise
 
     async def _see_through(
@@ -182,7 +184,7 @@ class Crew:
             # The daemon is told by the store itself.
             return
         finally:
-            self._left(run)
+            self._left([run])
 
     # Results.
 
@@ -214,8 +216,7 @@ class Crew:
             self._moved(monotonic())
             for result in results:
                 result.run.recorded(result)
-                if result.end is not None:
-                    self._left(result.run)
+            self._left([result.run for result in results if result.end is not None])
         elif isinstance(error, StoreFullError):
             # What was done must not be given up: tried again until there is space.
             self._loop.call_later(FULL_DISK_RETRY_SECONDS, self._write, results)
@@ -231,5 +232,4 @@ class Crew:
                 )
 
     def _give_up(self, results: Sequence[Result]) -> None:
-        for result in results:
-            self._left(result.run)
+        self._left([result.run for result in results])

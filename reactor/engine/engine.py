@@ -337,12 +337,15 @@ class Engine:
         self._active[run.id] = (run, lane)
         run.begin()
 
-    def _left(self, run: ActiveRun) -> None:
-        """Make room: a run has ended, or was given up."""
+    def _left(self, runs: Sequence[ActiveRun]) -> None:
+        """Make room: runs have ended, or were given up."""
+        if not runs:
+            return
         self.moved_at = monotonic()
-        _, lane = self._active.pop(run.id)
-        self.bytes.give(run.size_bytes, now=self.moved_at)
-        self.scheduler.leave(lane, run.key)
+        for run in runs:
+            _, lane = self._active.pop(run.id)
+            self.scheduler.leave(lane, run.key)
+        self.bytes.give(sum([run.size_bytes for run in runs]), now=self.moved_at)
         if not self._active:
             self._idle.set()
         self.kick()

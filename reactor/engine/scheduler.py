@@ -106,7 +106,10 @@ class Scheduler:
             self._note(lane)
 
     def place(self, lane: Lane, run: PendingRun) -> bool:
-        """Decide for a new run whether it starts at once (True) or waits as a row; `placed` must follow."""
+        """Decide for a new run whether it starts at once (True) or waits as a row.
+
+        `placed` must follow, but for one that starts and has become durable.
+        """
         starts = (
             not self.is_draining
             and lane.is_counted
