@@ -1,5 +1,7 @@
 """The writes of the SQLite store, and how a batch of them becomes few statements.
 
+Each has its `size_bytes`, the `count` of rows that it writes, and its `result`, set when the batch was executed.
+
 Operations of one batch do not depend on each other: a caller waits for one before it makes the next. So their rows
 may be sorted by statement, and each statement runs once for all of them.
 """
@@ -10,13 +12,11 @@ import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 from reactor.store.contract import DeadLetterRow, EventRow, Offer
 from reactor.store.sqlite import statements as sql
 
-Row = tuple[Any, ...]
 Tally = dict[tuple[str, str, str], int]
 
 
@@ -24,9 +24,13 @@ Tally = dict[tuple[str, str, str], int]
 class Rows:
     """Rows for prepared statements: the cheap, common operation."""
 
-    rows: Mapping[sql.Statement, Sequence[Row]]
+    rows: Mapping[sql.Statement, Sequence[sql.Row]]
     size_bytes: int = 0
     result: None = None
+
+    @property
+    def count(self) -> int:
+        return sum([len(rows) for rows in self.rows.values()])
 
 
 @dataclass(slots=True)
@@ -42,6 +46,10 @@ class Accept:
     def size_bytes(self) -> int:
         return self.offer.size_bytes
 
+    @property
+    def count(self) -> int:
+        return len(self.offer.events) + len(self.offer.runs)
+
 
 @dataclass(slots=True)
 class Call:
@@ -50,6 +58,7 @@ class Call:
     function: Callable[[sqlite3.Connection], Any]
     size_bytes: int = 0
     result: Any = None
+    count: int = 1
 
 
 class BatchApplier:
@@ -59,7 +68,7 @@ class BatchApplier:
         accepts = [operation for operation in batch if type(operation) is Accept]
         if accepts:
             accept(connection, accepts)
-        rows: defaultdict[sql.Statement, list[Row]] = defaultdict(list)
+        rows: defaultdict[sql.Statement, list[sql.Row]] = defaultdict(list)
         for operation in batch:
             if type(operation) is Rows:
                 for statement, more in operation.rows.items():
@@ -73,16 +82,14 @@ class BatchApplier:
 
 
 def execute_all(
-    connection: sqlite3.Connection, statement: sql.Statement, rows: Sequence[Row]
+    connection: sqlite3.Connection, statement: sql.Statement, rows: Sequence[sql.Row]
 ) -> int:
     """Execute the statement for each row, in order; return how many rows of the database changed."""
     if isinstance(statement, str):
         return connection.executemany(statement, rows).rowcount
     changed = 0
-    for first in range(0, len(rows), statement.MOST_ROWS):
-        chunk = rows[first : first + statement.MOST_ROWS]
-        values = tuple(chain.from_iterable(chunk))
-        changed += connection.execute(statement.text(len(chunk)), values).rowcount
+    for text, values in statement.executions(rows):
+        changed += connection.execute(text, values).rowcount
     return changed
 
 
@@ -136,7 +143,7 @@ def _insert_events(connection: sqlite3.Connection, events: Sequence[EventRow]) -
     }
 
 
-def letter_row(letter: DeadLetterRow) -> Row:
+def letter_row(letter: DeadLetterRow) -> sql.Row:
     """Return the parameters of INSERT_DEAD_LETTER."""
     return (
         letter.id,
@@ -154,7 +161,7 @@ def letter_row(letter: DeadLetterRow) -> Row:
     )
 
 
-def cursor_rows(sensor: str, cursor: Mapping[str, bytes | None]) -> Iterable[tuple[str, Row]]:
+def cursor_rows(sensor: str, cursor: Mapping[str, bytes | None]) -> Iterable[tuple[str, sql.Row]]:
     """Return the statements that move a cursor."""
     for key, value in cursor.items():
         if value is None:

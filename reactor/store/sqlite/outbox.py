@@ -9,17 +9,16 @@ import orjson
 
 from reactor.store.outgoing import row_of
 from reactor.store.sqlite import statements as sql
-from reactor.store.sqlite.operations import Tally, add_tally, letter_row
+from reactor.store.sqlite.operations import Tally, add_tally, execute_all, letter_row
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
     from reactor.store.contract import DeadLetterRow, OutgoingRow
-    from reactor.store.sqlite.operations import Row
 
 
-def emitted_rows(outgoing: Sequence[OutgoingRow]) -> dict[sql.Statement, Sequence[Row]]:
+def emitted_rows(outgoing: Sequence[OutgoingRow]) -> dict[sql.Statement, Sequence[sql.Row]]:
     """Return the rows that put these into the outbox, and count them, by statement."""
     counts = Counter(row.workflow for row in outgoing)
     return {
@@ -48,10 +47,10 @@ def park(connection: sqlite3.Connection, *, outgoing: int, letter: DeadLetterRow
 
 def put_back(connection: sqlite3.Connection, letter: DeadLetterRow, at: int) -> None:
     """Put a settled dead letter at the end of the outbox."""
-    connection.execute(sql.INSERT_OUTGOING.text(1), _values(row_of(letter, at)))
+    execute_all(connection, sql.INSERT_OUTGOING, [_values(row_of(letter, at))])
 
 
-def _values(row: OutgoingRow) -> Row:
+def _values(row: OutgoingRow) -> sql.Row:
     return (
         row.lane,
         row.workflow,

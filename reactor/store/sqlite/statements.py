@@ -2,28 +2,57 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from itertools import chain, repeat
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+Row = tuple[Any, ...]
+
+
+# Numbers of rows for which a statement is prepared: few, and none so far from the next that much is made up. Up to
+# `_EXACT` nothing is.
+_SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+_EXACT = 4
+
 
 class ManyRows:
-    """A statement with VALUES of one row or of many.
+    """A statement with VALUES of one row or of many, the first column of which is never NULL.
 
-    Each execution of a statement lets go of the interpreter lock and has to win it back from the loop's thread, for up
-    to 5 ms. So a batch is few statements with many rows, not many with one.
+    Each execution of a statement lets go of the interpreter lock and has to win it back from the loop's thread. So a
+    batch is few statements with many rows, not many with one; rows of NULL, which are passed over, make it up to a
+    number that is prepared.
     """
 
-    MOST_ROWS = 64
+    MOST_ROWS = _SIZES[-1]
 
     def __init__(self, head: str, columns: int, tail: str = "") -> None:
         """`columns` parameters make a row; the rows stand between `head` and `tail`."""
         self._head = head
-        self._row = f"({', '.join('?' * columns)})"
+        self._columns = columns
         self._tail = tail
         self._texts: dict[int, str] = {}
 
-    def text(self, rows: int) -> str:
-        """Return the statement for so many rows, up to MOST_ROWS; each time the same object, which stays prepared."""
-        if rows not in self._texts:
-            self._texts[rows] = f"{self._head} VALUES {', '.join([self._row] * rows)} {self._tail}"
-        return self._texts[rows]
+    def executions(self, rows: Sequence[Row]) -> Iterator[tuple[str, Sequence[Any]]]:
+        """Return statements with their parameters that together are executed for all rows, in order."""
+        for first in range(0, len(rows), self.MOST_ROWS):
+            chunk = rows[first : first + self.MOST_ROWS]
+            size = _SIZES[bisect_left(_SIZES, len(chunk))]
+            values = list(chain.from_iterable(chunk))
+            values.extend(repeat(None, (size - len(chunk)) * self._columns))
+            yield self._text(size), values
+
+    def _text(self, size: int) -> str:
+        """Return the statement for so many rows; each time the same object, which stays prepared."""
+        if size not in self._texts:
+            row = f"({', '.join('?' * self._columns)})"
+            rows = f"VALUES {', '.join([row] * size)}"
+            if size > _EXACT:
+                rows = f"SELECT * FROM ({rows}) WHERE column1 IS NOT NULL"  # noqa: S608  # of constants
+            self._texts[size] = f"{self._head} {rows} {self._tail}"
+        return self._texts[size]
 
 
 Statement = str | ManyRows

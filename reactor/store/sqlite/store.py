@@ -33,7 +33,6 @@ from reactor.store.sqlite.operations import (
     Accept,
     BatchApplier,
     Call,
-    Row,
     Rows,
     add_tally,
     cursor_rows,
@@ -198,7 +197,7 @@ class SqliteStore:
         ends: Sequence[RunEnd] = (),
         outgoing: Sequence[OutgoingRow] = (),
     ) -> Awaitable[None]:
-        rows: dict[sql.Statement, Sequence[Row]] = {sql.INSERT_STEP: steps}
+        rows: dict[sql.Statement, Sequence[sql.Row]] = {sql.INSERT_STEP: steps}
         if ends:
             rows[sql.FINISH_RUN] = ends
         size_bytes = sum([len(step.result or b"") for step in steps])
@@ -234,7 +233,7 @@ class SqliteStore:
             attempt.error,
             attempt.next_at,
         )
-        rows: dict[sql.Statement, Sequence[Row]] = {sql.INSERT_ATTEMPT: [row]}
+        rows: dict[sql.Statement, Sequence[sql.Row]] = {sql.INSERT_ATTEMPT: [row]}
         if is_waiting:
             rows[sql.WAIT_RUN] = [(attempt.run,)]
         await self._writer.write(Rows(rows))

@@ -1,0 +1,68 @@
+"""One statement for many rows: whatever their number, each of them is executed, and once."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reactor.store.sqlite.operations import execute_all
+from reactor.store.sqlite.statements import ManyRows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NUMBERS = [*range(1, 70), 127, 128, 129, 383, 384, 385, 500, 511, 512, 513, 1_023, 1_024, 1_100]
+INSERT = ManyRows("INSERT INTO pair (number, word)", 2, "ON CONFLICT (number) DO NOTHING")
+UPDATE = ManyRows(
+    "UPDATE pair SET word = given.column2 FROM (", 2, ") AS given WHERE number = given.column1"
+)
+
+
+@pytest.fixture
+def connection() -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.execute("CREATE TABLE pair (number INTEGER PRIMARY KEY, word TEXT) STRICT")
+    yield connection
+    connection.close()
+
+
+def pairs(connection: sqlite3.Connection) -> list[tuple[int, str | None]]:
+    return connection.execute("SELECT number, word FROM pair ORDER BY number").fetchall()
+
+
+@pytest.mark.parametrize("count", NUMBERS)
+def test_all_rows_are_inserted_and_then_changed(connection: sqlite3.Connection, count: int) -> None:
+    # Where a column may be NULL a row of a caller's own has to pass.
+    rows = [(number, None if number % 3 else str(number)) for number in range(count)]
+    assert execute_all(connection, INSERT, rows) == count
+    assert pairs(connection) == rows
+    changes = [(number, "changed") for number in range(count)]
+    assert execute_all(connection, UPDATE, changes) == count
+    assert pairs(connection) == changes
+
+
+@pytest.mark.parametrize("count", NUMBERS)
+def test_rows_that_are_there_already_are_not_counted(
+    connection: sqlite3.Connection, count: int
+) -> None:
+    execute_all(connection, INSERT, [(0, "kept"), (count - 1, "kept")])
+    known = len({0, count - 1})
+    rows = [(number, "new") for number in range(count)]
+    assert execute_all(connection, INSERT, rows) == count - known
+    assert pairs(connection)[0] == (0, "kept")
+
+
+def test_nothing_is_executed_for_no_rows(connection: sqlite3.Connection) -> None:
+    assert execute_all(connection, INSERT, []) == 0
+    assert [*INSERT.executions([])] == []
+
+
+def test_a_batch_is_one_execution_and_all_numbers_of_rows_share_few_statements() -> None:
+    texts = set()
+    for count in range(1, INSERT.MOST_ROWS + 1):
+        [(text, values)] = INSERT.executions([(number, "word") for number in range(count)])
+        assert len(values) <= max(2 * count * 1.5, 8)
+        texts.add(text)
+    assert len(texts) < 20
