@@ -35,6 +35,7 @@ from reactor.store.sqlite.connection import (
     open_for_writing,
     use_journal,
 )
+from reactor.store.sqlite.writer import LARGE_ROWS, SWITCH_SECONDS, USUAL_SWITCH_SECONDS
 from reactor.testing.store_contract import (
     OpenStore,
     StoreContract,
@@ -188,6 +189,23 @@ async def test_callers_share_commits(tmp_path: Path) -> None:
     assert store.statistics().commits - before < 100
     assert await store.pending_counts() == {"w": 500}
     await store.close()
+
+
+async def test_threads_take_turns_often_while_a_large_write_is_under_way_and_only_then(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await open_store()
+    intervals: list[float] = []
+    monkeypatch.setattr(sys, "setswitchinterval", intervals.append)
+    events = [event_row(seq) for seq in range(1, 2 * LARGE_ROWS)]
+    small, large = Offer(events[:1]), Offer(events[1 : LARGE_ROWS + 1])
+    await store.accept(small, "s", {})
+    assert intervals == []
+    # The second is put while the first is on its way: it is usual again after both.
+    both = [store.accept(large, "s", {}), store.accept(Offer(events[:LARGE_ROWS]), "s", {})]
+    assert intervals == [SWITCH_SECONDS, SWITCH_SECONDS]
+    await asyncio.gather(*both)
+    assert intervals == [SWITCH_SECONDS, SWITCH_SECONDS, USUAL_SWITCH_SECONDS]
 
 
 async def test_a_batch_ends_where_it_would_swell_the_journal(
