@@ -22,7 +22,7 @@ from reactor.engine.redriving import Redriving
 from reactor.engine.runner import ActiveRun
 from reactor.engine.scheduler import WINDOW, Lane, Scheduler
 from reactor.engine.tools import READ_RETRY_SECONDS, Tools
-from reactor.errors import StoreError, StoreStoppedError
+from reactor.errors import OverloadedError, StoreError, StoreStoppedError
 from reactor.model.event import Event
 from reactor.model.ids import spell_id
 from reactor.model.sensor import Accepted
@@ -183,6 +183,14 @@ class Engine:
         wait: bool,
     ) -> list[Accepted]:
         """Return when the events are durable, with all that they start. See `Intake.accept`."""
+        if wait and len(events) == 1 and not cursor:
+            try:
+                durable = self.accept_now(sensor, events[0])
+            except OverloadedError:
+                # It stands in line for credit, behind all who do already.
+                pass
+            else:
+                return [await durable]
         return await self._acceptance.accept(sensor, events, cursor, wait=wait)
 
     def accept_now(self, sensor: str, event: Event[Any]) -> asyncio.Future[Accepted]:

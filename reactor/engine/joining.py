@@ -1,7 +1,8 @@
 """Events that come one by one and are written together: those of one turn of the loop are one write.
 
 Thirty webhooks that are read from thirty sockets in one turn cross to the writer's thread and back once, not thirty
-times. That takes nothing from any of them: they would share the commit, and one that the store refuses fails alone.
+times; so do single events that a sensor accepts in many tasks. That takes nothing from any of them: they would share
+the commit, and one that the store refuses fails alone.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from reactor.model.sensor import Accepted
     from reactor.store.contract import Store
 
-# What one statement of the store takes, and a small part of its largest batch.
-MOST_EVENTS = 64
+# A small part of what the store writes in one batch.
+MOST_EVENTS = 128
 MOST_BYTES = 1024 * 1024
 
 

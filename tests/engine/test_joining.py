@@ -117,6 +117,38 @@ async def test_an_event_without_credit_is_refused_at_once_and_the_others_are_not
         assert (await h.engine.accept_now("s", happened("3"))).duplicate is False
 
 
+async def test_events_that_may_wait_are_one_write_as_far_as_there_is_credit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with harness(flow(pending=3), state=tmp_path) as h:
+        writes = Writes(h, monkeypatch)
+        waiting = [
+            asyncio.ensure_future(h.engine.accept("s", (happened(f"e-{n}"),), {}, wait=True))
+            for n in range(5)
+        ]
+        accepted = await asyncio.gather(*waiting)
+        await h.wait_for_ends(5)
+        assert h.engine.credits["flow"].used == 0
+    assert writes.sizes == [3, 1, 1]
+    assert [one.event_id for [one] in accepted] == [f"e-{n}" for n in range(5)]
+
+
+async def test_an_event_that_moves_a_cursor_is_a_write_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with harness(flow(), state=tmp_path) as h:
+        writes = Writes(h, monkeypatch)
+        cursors = [{}, {"at": b"1"}, {}]
+        accepting = [
+            h.engine.accept("s", (happened(f"e-{n}"),), cursor, wait=True)
+            for n, cursor in enumerate(cursors)
+        ]
+        await asyncio.gather(*accepting)
+        assert await h.engine.store.cursor("s") == {"at": b"1"}
+        await h.wait_for_ends(3)
+    assert sorted(writes.sizes) == [1, 2]
+
+
 async def test_whoever_no_longer_waits_takes_nothing_from_the_others(tmp_path: Path) -> None:
     async with harness(flow(), state=tmp_path) as h:
         gone, there = offered(h, happened("gone"), happened("there"))
