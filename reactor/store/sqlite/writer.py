@@ -29,7 +29,6 @@ LARGEST_BATCH_BYTES = 8 * 1024 * 1024
 # processors are at work. Always so short, small commits would be made before many share one.
 LARGE_ROWS = 400
 SWITCH_SECONDS = 0.0001
-USUAL_SWITCH_SECONDS = sys.getswitchinterval()
 CHECKPOINT_BYTES = 16 * 1024 * 1024
 # From here on writers wait until the readers that keep the journal from being emptied have gone, for so long at most:
 # a reader that never ends must not end all writing. So the journal stays below 64 MB while no read takes half as long.
@@ -94,7 +93,9 @@ class Writer:
         self.is_full = False
         self.waiting = 0
         self.commits = 0
+        # How many large writes are under way, and what the switch interval was before.
         self._large = 0
+        self._usual_switch_seconds = 0.0
 
     async def open(self) -> None:
         """Start the thread; return when the database is open and migrated, or raise what stopped it."""
@@ -109,8 +110,10 @@ class Writer:
         self.waiting += 1
         write = Write(operation, future)
         if write.is_large:
+            if not self._large:
+                self._usual_switch_seconds = sys.getswitchinterval()
+                sys.setswitchinterval(SWITCH_SECONDS)
             self._large += 1
-            sys.setswitchinterval(SWITCH_SECONDS)
         self._queue.put(write)
         return future
 
@@ -257,7 +260,7 @@ class Writer:
         if self._large:
             self._large -= sum([write.is_large for write in batch])
             if not self._large:
-                sys.setswitchinterval(USUAL_SWITCH_SECONDS)
+                sys.setswitchinterval(self._usual_switch_seconds)
         if seconds:
             self._observe(seconds, len(batch))
         for write in batch:
