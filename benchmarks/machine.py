@@ -51,7 +51,7 @@ def disk_is_memory() -> bool:
 
 def objects_us() -> float:
     """Return how long a thousand small objects take to be made and kept: builds of one version differ by half."""
-    return min(timeit.repeat(_make_objects, number=_PASSES, repeat=7)) / _PASSES * 1e6
+    return min(timeit.repeat(_make_objects, number=_PASSES, repeat=30)) / _PASSES * 1e6
 
 
 def _make_objects() -> None:
