@@ -272,12 +272,12 @@ class Acceptance:
         # now, which are taken anew, live in the store from here on.
         spare = dict(commit.taken)
         for place in commit.placed:
-            is_new = place.row.event not in known
-            if is_new and place.starts:
+            if place.row.event in known:
+                self._settle(place, is_durable=False)
+            elif place.starts:
                 self._starter.begin(place)
-                continue
-            self._settle(place, is_durable=is_new)
-            if is_new:
+            else:
+                self._settle(place, is_durable=True)
                 spare[self._credit[place.row.workflow]] -= 1
                 self._starter.await_turn(place)
         self._give_back(spare.items())

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 OTHER = "__other__"
 LONGEST_LABEL = 200
+# So many observations, or facts of a kind, wait to be counted together; a scrape counts what waits.
 MOST_WAITING = 256
 
 Labels = tuple[str, ...]

@@ -21,7 +21,7 @@ from reactor.telemetry.facts import (
     RunStarted,
     StepFinished,
 )
-from reactor.telemetry.metrics import MOST_WAITING
+from reactor.telemetry.families import MOST_WAITING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
