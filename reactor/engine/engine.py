@@ -183,12 +183,13 @@ class Engine:
         wait: bool,
     ) -> list[Accepted]:
         """Return when the events are durable, with all that they start. See `Intake.accept`."""
-        if wait and len(events) == 1 and not cursor:
+        if len(events) == 1 and not cursor:
             try:
                 durable = self.accept_now(sensor, events[0])
             except OverloadedError:
+                if not wait:
+                    raise
                 # It stands in line for credit, behind all who do already.
-                pass
             else:
                 return [await durable]
         return await self._acceptance.accept(sensor, events, cursor, wait=wait)

@@ -81,8 +81,6 @@ class SensorIntake:
         wait: bool = True,
     ) -> Accepted:
         try:
-            if not wait and not cursor:
-                return await self._engine.accept_now(self.sensor, event)
             accepted = await self._engine.accept(self.sensor, (event,), cursor or {}, wait=wait)
         except OverloadedError as error:
             self._engine.telemetry.emit(
