@@ -83,19 +83,19 @@ OPENED = Figure(name="the large one opened and recovered", unit="ms")
 _INSTANT = 1_700_000_000_000_000
 _EVENTS = f"""
 WITH RECURSIVE number (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM number WHERE i < :count)
-INSERT INTO event (seq, source, id, sensor, type, time, accepted_at, data, decisions)
+INSERT INTO event_row (seq, source, id, sensor, type, time, accepted_at, data, decisions)
 SELECT i, '{SENSOR}', lower(hex(randomblob(16))), '{SENSOR}', 'test', :instant + i, :instant + i,
        CAST('{{"k":"' || printf('%.192c', 'v') || '"}}' AS BLOB), '[["bench","fired","0000000000000",""]]'
 FROM number
 """
 _RUNS = """
 INSERT INTO run (id, workflow, event, state, outcome, created_at, started_at, finished_at)
-SELECT :count + seq, 'bench', seq, 'finished', 'succeeded', time, time, time FROM event
+SELECT :count + seq, 'bench', seq, 'finished', 'succeeded', time, time, time FROM event_row
 """
 _STEPS = """
 INSERT INTO step (run, name, outcome, attempt, started_at, finished_at, result)
 SELECT :count + event.seq, step.column1, 'succeeded', 1, event.time, event.time, CAST('1' AS BLOB)
-FROM event CROSS JOIN (VALUES ('first'), ('second'), ('third')) AS step
+FROM event_row AS event CROSS JOIN (VALUES ('first'), ('second'), ('third')) AS step
 """
 
 

@@ -304,7 +304,9 @@ def test_a_journal_that_was_written_by_plain_sql_is_whole(tmp_path: Path) -> Non
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
         rows = connection.execute("SELECT count(*) FROM step JOIN run ON run.id = step.run")
         assert rows.fetchone() == (50 * STEPS,)
-        plan = connection.execute("EXPLAIN QUERY PLAN SELECT 1 FROM event WHERE source=1 AND id=1")
+        plan = connection.execute(
+            "EXPLAIN QUERY PLAN SELECT 1 FROM event_row WHERE source=1 AND id=1"
+        )
         assert "event_identity" in str(plan.fetchall())
 
 

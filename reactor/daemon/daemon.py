@@ -266,7 +266,7 @@ class Daemon:
                 removed = await store.remove_settled(
                     Retention(before=before, limit=RETENTION_BATCH)
                 )
-            await asyncio.sleep(0.05 if removed == RETENTION_BATCH else RETENTION_SECONDS)
+            await asyncio.sleep(0.05 if removed >= RETENTION_BATCH else RETENTION_SECONDS)
 
     async def _drain(self, engine: Engine, supervisor: Supervisor) -> int:
         self._telemetry.emit(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from itertools import count, repeat
+from itertools import compress, count, repeat
 from operator import not_
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -71,6 +71,14 @@ class Commit:
         self.taken = taken
         self.observed_at = observed_at
 
+    @property
+    def first(self) -> int:
+        """The sequence number of the first event; those of the others follow without a gap."""
+        offer = self.offer
+        if offer.blocks:
+            return offer.blocks[0].first
+        return offer.events[0].seq if offer.events else 0
+
 
 class Starter(Protocol):
     """What the rest of the engine does once events are durable."""
@@ -128,14 +136,15 @@ class Acceptance:
         cursor: Mapping[str, bytes | None],
         *,
         wait: bool,
+        json: Sequence[bytes] | None = None,
     ) -> list[Accepted]:
-        """Return when the events are durable, with all that they start. See `Intake.accept`."""
+        """Return when the events are durable, with all that they start. See `Intake.accept`, and `accept_many`."""
         observed_at = self._clock.now_micros()
         if wait and len(events) > 1:
             await self._let_runs_end(self.listeners.get(sensor, ()), len(events))
         while True:
             listeners = self.listeners
-            arrivals = Arrivals.of(events, listeners.get(sensor, ()))
+            arrivals = Arrivals.of(events, listeners.get(sensor, ()), json)
             taken = await self._take_credit(arrivals, wait=wait)
             if self.listeners is listeners:
                 return await self._commit(sensor, arrivals, cursor, taken, observed_at)
@@ -263,11 +272,12 @@ class Acceptance:
     def accepted(self, commit: Commit, are_new: Sequence[bool]) -> list[Accepted]:
         """Start what may start of durable events, and tell of them."""
         self._starter.moved(monotonic())
-        rows = commit.offer.events
+        first = commit.first
         known: Collection[int] = ()
         if not all(are_new):
-            known = {row.seq for row, is_new in zip(rows, are_new, strict=True) if not is_new}
-        self._tell(commit, known)
+            known = {seq for seq, is_new in enumerate(are_new, first) if not is_new}
+        ids = commit.arrivals.ids
+        self._tell(commit, ids, are_new, known)
         # Of the credit that was taken, what waits as a row keeps its part. All bytes but those of runs that start
         # now, which are taken anew, live in the store from here on.
         spare = dict(commit.taken)
@@ -281,11 +291,10 @@ class Acceptance:
                 spare[self._credit[place.row.workflow]] -= 1
                 self._starter.await_turn(place)
         self._give_back(spare.items())
-        if rows:
-            for workflow, gathered in commit.arrivals.gathered(rows[0].seq, known).items():
-                self._starter.gathered(workflow, gathered)
+        for workflow, gathered in commit.arrivals.gathered(first, known).items():
+            self._starter.gathered(workflow, gathered)
         self._starter.kick()
-        return list(map(_accepted, zip([row.id for row in rows], map(not_, are_new), strict=True)))
+        return list(map(_accepted, zip(ids, map(not_, are_new), strict=True)))
 
     def offer(self, sensor: str, arrivals: Arrivals, now: int) -> tuple[Offer, Sequence[Placed]]:
         """Return what the store is to keep, and the places that were taken for runs."""
@@ -297,14 +306,16 @@ class Acceptance:
         spelled: Iterable[str]
         if arrivals.fire_nothing:
             shared = [(each.graph.name, decision, None) for each, decision in arrivals.shared or ()]
-            spelled = repeat(spell_decisions(shared))
+            decisions = spell_decisions(shared)
+            if blocks := arrivals.blocks(first, sensor, now, decisions):
+                self._clock.never_below(next(numbers) - 1)
+                return Offer(size_bytes=arrivals.size_bytes, blocks=blocks), ()
+            spelled = repeat(decisions)
         else:
             spelled = []
-            for arrived, decisions in zip(
-                arrivals.numbered(first), arrivals.decisions, strict=True
-            ):
+            for arrived, made in zip(arrivals.numbered(first), arrivals.decisions, strict=True):
                 told: list[tuple[str, Decision, int | None]] = []
-                for listener, decision in decisions:
+                for listener, decision in made:
                     run = None
                     if isinstance(decision, Fired):
                         run = next(numbers)
@@ -339,16 +350,18 @@ class Acceptance:
     def _settle(self, place: Placed, *, is_durable: bool) -> None:
         self._scheduler.placed(place.lane, place.run, starts=place.starts, is_durable=is_durable)
 
-    def _tell(self, commit: Commit, known: Collection[int]) -> None:
-        rows = commit.offer.events
-        new = [row for row in rows if row.seq not in known] if known else rows
+    def _tell(
+        self, commit: Commit, ids: Sequence[str], are_new: Sequence[bool], known: Collection[int]
+    ) -> None:
+        observed_at, times = commit.observed_at, commit.arrivals.times
+        ids = [*compress(ids, are_new)]
         self._telemetry.emit(
             EventsAccepted(
                 sensor=commit.sensor,
-                event_ids=[row.id for row in new],
-                duplicates=len(rows) - len(new),
-                ages_seconds=[(commit.observed_at - row.time) / 1e6 for row in new],
-                took_seconds=(self._clock.now_micros() - commit.observed_at) / 1e6,
+                event_ids=ids,
+                duplicates=len(are_new) - len(ids),
+                ages_seconds=[(observed_at - time) / 1e6 for time in compress(times, are_new)],
+                took_seconds=(self._clock.now_micros() - observed_at) / 1e6,
             )
         )
         for letter in commit.offer.dead:

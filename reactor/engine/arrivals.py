@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
-from itertools import repeat
+from itertools import groupby, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reactor.clock import to_micros
 from reactor.engine.event_json import encode
 from reactor.engine.matching import match
 from reactor.model.trigger import Fired, Gathered
-from reactor.store.contract import EventRow
+from reactor.store.contract import DIGITS, EventBlock, EventRow, split_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Sequence
+    from datetime import datetime
 
     from reactor.engine.matching import Listener
     from reactor.model.event import Event
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
     # What each workflow that listens makes of an event.
     Decisions = Sequence[tuple[Listener, Decision]]
+
+
+# From so many events on, on average, a block is less work than a row for each.
+SMALLEST_BLOCK = 16
 
 
 class Arrived(NamedTuple):
@@ -42,7 +47,7 @@ class Arrivals:
     `decisions` are by event. Where they are the same for all, whatever is in them, they are `shared`.
     """
 
-    __slots__ = ("decisions", "events", "raws", "shared", "size_bytes")
+    __slots__ = ("decisions", "events", "ids", "raws", "shared", "size_bytes", "times")
 
     def __init__(
         self,
@@ -54,14 +59,22 @@ class Arrivals:
     ) -> None:
         self.events = events
         self.raws = raws
+        self.ids = [event.id for event in events]
+        # In microseconds since 1970.
+        self.times = _micros([event.time for event in events])
         self.size_bytes = sum(map(len, raws))
         self.decisions = decisions
         self.shared = shared
 
     @classmethod
-    def of(cls, events: Sequence[Event[Any]], listeners: Sequence[Listener]) -> Arrivals:
-        """Return the events with what these listeners make of them."""
-        raws = [encode(event.data) for event in events]
+    def of(
+        cls,
+        events: Sequence[Event[Any]],
+        listeners: Sequence[Listener],
+        json: Sequence[bytes] | None = None,
+    ) -> Arrivals:
+        """Return the events with what these listeners make of them; `json` is their data, where that is at hand."""
+        raws = [encode(event.data) for event in events] if json is None else json
         shared = [(each, each.always) for each in listeners if each.always is not None]
         if len(shared) == len(listeners):
             return cls(events, raws, [shared] * len(events), shared=shared)
@@ -114,17 +127,62 @@ class Arrivals:
         columns = zip(
             range(first, first + len(events)),
             [event.source for event in events],
-            [event.id for event in events],
+            self.ids,
             repeat(sensor),
             [event.type for event in events],
             [event.subject for event in events],
-            [to_micros(event.time) for event in events],
+            self.times,
             repeat(accepted_at),
             self.raws,
             spelled,
             strict=False,
         )
         return list(map(_event_row, columns))
+
+    def blocks(
+        self, first: int, sensor: str, accepted_at: int, decisions: str
+    ) -> Sequence[EventBlock]:
+        """Return the events as blocks, numbered from `first` on; none where they do not fit into few of them."""
+        events, ids = self.events, self.ids
+        # Of one series, and with as many digits, which then have the order of their numbers.
+        alike = zip(
+            [event.source for event in events],
+            [event.type for event in events],
+            [each.rstrip(DIGITS) for each in ids],
+            map(len, ids),
+            strict=True,
+        )
+        sizes = [len([*group]) for _, group in groupby(alike)]
+        if len(events) < SMALLEST_BLOCK * len(sizes):
+            return ()
+        blocks = []
+        begin = 0
+        for size in sizes:
+            part = slice(begin, begin + size)
+            series, number = split_id(ids[begin])
+            cut = len(series)
+            if number is None:
+                return ()
+            numbers = [int(each[cut:]) for each in ids[part]]
+            if sorted(set(numbers)) != numbers:
+                return ()
+            blocks.append(
+                EventBlock(
+                    first=first + begin,
+                    source=events[begin].source,
+                    series=series,
+                    numbers=numbers,
+                    sensor=sensor,
+                    type=events[begin].type,
+                    subjects=[event.subject for event in events[part]],
+                    times=self.times[part],
+                    accepted_at=accepted_at,
+                    data=self.raws[part],
+                    decisions=decisions,
+                )
+            )
+            begin += size
+        return blocks
 
     def gathered(self, first: int, known: Container[int]) -> dict[str, list[Arrived]]:
         """Return the events that wait for a batch, by workflow, but for those `known` before."""
@@ -140,3 +198,13 @@ class Arrivals:
                 if isinstance(decision, Gathered) and arrived.seq not in known:
                     gathered.setdefault(listener.graph.name, []).append(arrived)
         return gathered
+
+
+def _micros(times: Sequence[datetime]) -> list[int]:
+    """Return instants in microseconds since 1970; what comes together often is of one instant, and even one object."""
+    micros: list[int] = []
+    last: datetime | None = None
+    for time in times:
+        micros.append(micros[-1] if time is last else to_micros(time))
+        last = time
+    return micros

@@ -11,15 +11,14 @@ from pydantic import TypeAdapter
 
 from reactor.clock import monotonic
 from reactor.engine.acceptance import Acceptance
+from reactor.engine.births import Births
 from reactor.engine.credits import Budget
 from reactor.engine.crew import Crew
-from reactor.engine.event_json import decode_event
 from reactor.engine.gathering import Gathering
 from reactor.engine.joining import Joining
 from reactor.engine.matching import listeners_by_sensor
 from reactor.engine.outbox import Outbox, installed_outlet
 from reactor.engine.redriving import Redriving
-from reactor.engine.runner import ActiveRun
 from reactor.engine.scheduler import WINDOW, Lane, Scheduler
 from reactor.engine.tools import READ_RETRY_SECONDS, Tools
 from reactor.errors import OverloadedError, StoreError, StoreStoppedError
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from reactor.engine.acceptance import Placed
     from reactor.engine.arrivals import Arrived
     from reactor.engine.executors import Executors
+    from reactor.engine.runner import ActiveRun
     from reactor.engine.scheduler import Start
     from reactor.model.graph import Graph
     from reactor.model.outlet import OpenOutlet
@@ -90,16 +90,17 @@ class Engine:
             starter=self,
         )
         self._joining = Joining(store, self._acceptance, clock)
-        self._gathering = Gathering(self._tools, clock, self._spawn, self._line_up)
+        self._gathering = Gathering(self._tools, clock, self._spawn, self)
         self._redriving = Redriving(
             store,
             self._acceptance,
             self._data_types,
             clock,
-            lined_up=self._line_up,
+            lined_up=self.line_up,
             gathered=self._gathering.read_again,
         )
         self._crew = Crew(store, left=self._left, moved=self.moved)
+        self._births = Births(self._tools, self._crew, self._data_types)
         self._fresh: dict[int, Placed] = {}
         self._active: dict[int, tuple[ActiveRun, Lane]] = {}
         self._helpers: set[asyncio.Task[Any]] = set()
@@ -181,8 +182,9 @@ class Engine:
         cursor: Mapping[str, bytes | None],
         *,
         wait: bool,
+        json: Sequence[bytes] | None = None,
     ) -> list[Accepted]:
-        """Return when the events are durable, with all that they start. See `Intake.accept`."""
+        """Return when the events are durable, with all that they start. See `Intake.accept`, and `accept_many`."""
         if len(events) == 1 and not cursor:
             try:
                 durable = self.accept_now(sensor, events[0])
@@ -192,7 +194,7 @@ class Engine:
                 # It stands in line for credit, behind all who do already.
             else:
                 return [await durable]
-        return await self._acceptance.accept(sensor, events, cursor, wait=wait)
+        return await self._acceptance.accept(sensor, events, cursor, wait=wait, json=json)
 
     def accept_now(self, sensor: str, event: Event[Any]) -> asyncio.Future[Accepted]:
         """Return a future that is done when the event is durable. Raises OverloadedError where credit is out."""
@@ -208,7 +210,26 @@ class Engine:
         """Count durable events, in the order of their numbers, towards the next batches of a workflow."""
         self._gathering.add(workflow, events)
 
-    def _line_up(self, workflow: str) -> None:
+    def claim(self, workflow: str) -> Lane | None:
+        """Take a place for a run of a batch that starts with its row; None where it waits as a row."""
+        lane = self.scheduler.lanes.get(workflow)
+        return lane if lane is not None and self.scheduler.claim(lane) else None
+
+    def begin_batch(self, lane: Lane, row: BatchRow, batch: Sequence[Arrived] | None) -> None:
+        """Begin a run of a batch that is durable and has its place."""
+        self.moved_at = monotonic()
+        if batch is not None:
+            self._start(self._births.of_batch(lane.graph, row, batch), lane)
+        else:
+            self._spawn(self._begin_stored(lane, row))
+
+    async def _begin_stored(self, lane: Lane, row: BatchRow) -> None:
+        with suppress(StoreStoppedError):
+            stored = await self._load([row.id])
+            self._start(self._births.of_rows(lane.graph, stored[row.id]), lane)
+
+    def line_up(self, workflow: str) -> None:
+        """Take note of a run that is durable and waits."""
         lane = self.scheduler.find(workflow)
         if lane is not None:
             self.scheduler.line_up(lane)
@@ -221,42 +242,12 @@ class Engine:
 
     def begin(self, place: Placed) -> None:
         """Begin a run whose row is durable and running."""
-        self._start(self._new_run(place, place.row.created_at), place.lane)
+        self._start(self._births.of_event(place, place.row.created_at), place.lane)
 
     def await_turn(self, place: Placed) -> None:
         """Keep the event of a pending run at hand, so that it need not be read again if its turn comes soon."""
         if len(self._fresh) < MOST_FRESH and len(place.arrived.raw) <= LARGEST_FRESH_BYTES:
             self._fresh[place.row.id] = place
-
-    def _new_run(self, place: Placed, started_at: int) -> ActiveRun:
-        row, arrived = place.row, place.arrived
-        return ActiveRun(
-            self._tools,
-            self._crew,
-            place.lane.graph,
-            run=row.id,
-            key=row.key,
-            event=arrived.event,
-            event_json=arrived.raw,
-            created_at=row.created_at,
-            started_at=started_at,
-        )
-
-    def _new_batch(
-        self, graph: Graph, row: BatchRow, batch: Sequence[Arrived], started_at: int
-    ) -> ActiveRun:
-        return ActiveRun(
-            self._tools,
-            self._crew,
-            graph,
-            run=row.id,
-            key=None,
-            event=batch[0].event,
-            event_json=batch[0].raw,
-            batch=[(arrived.event, arrived.raw) for arrived in batch],
-            created_at=row.created_at,
-            started_at=started_at,
-        )
 
     def kick(self) -> None:
         """Start what may start, in the next turn of the loop: runs that one commit ended make room together."""
@@ -306,14 +297,15 @@ class Engine:
             self.credits[start.lane.graph.name].give(1, now=now)
             run = stored.get(start.run.id)
             if start.run.id in fresh:
-                self._start(self._new_run(fresh[start.run.id], started_at), start.lane)
+                self._start(self._births.of_event(fresh[start.run.id], started_at), start.lane)
             elif start.run.id in whole:
-                batch = self._new_batch(start.lane.graph, *whole[start.run.id], started_at)
-                self._start(batch, start.lane)
+                row, batch = whole[start.run.id]
+                row.started_at = started_at
+                self._start(self._births.of_batch(start.lane.graph, row, batch), start.lane)
             elif run is None or run.state != "running":
                 self.scheduler.leave(start.lane, start.run.key)
             else:
-                self._start(self._resumed_run(start.lane.graph, run), start.lane)
+                self._start(self._births.of_rows(start.lane.graph, run), start.lane)
 
     async def _load(self, runs: Sequence[int]) -> Mapping[int, StoredRun]:
         """Return runs that hold a place; read again until that succeeds, or their places would never be free."""
@@ -321,24 +313,6 @@ class Engine:
             return {}
         found = await self._tools.patiently(lambda: self.store.load_runs(runs))
         return {run.id: run for run in found}
-
-    def _resumed_run(self, graph: Graph, run: StoredRun) -> ActiveRun:
-        return ActiveRun(
-            self._tools,
-            self._crew,
-            graph,
-            run=run.id,
-            key=run.key,
-            event=decode_event(run.event, self._data_types.get(run.event.sensor)),
-            event_json=run.event.data,
-            batch=[
-                (decode_event(row, self._data_types.get(row.sensor)), row.data) for row in run.batch
-            ],
-            created_at=run.created_at,
-            started_at=run.started_at or run.created_at,
-            steps=run.steps,
-            attempts=run.attempts,
-        )
 
     def _start(self, run: ActiveRun, lane: Lane) -> None:
         self.bytes.force(run.size_bytes)

@@ -12,7 +12,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from reactor.errors import StoreStoppedError
 from reactor.store.contract import BatchRow
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from reactor.clock import Clock
     from reactor.engine.arrivals import Arrived
+    from reactor.engine.scheduler import Lane
     from reactor.engine.tools import Tools
     from reactor.model.graph import Graph
     from reactor.model.trigger import Batch
@@ -54,20 +55,36 @@ class Gathered:
     events: list[Arrived] | None
 
 
+class BatchStarter(Protocol):
+    """Where runs of batches get their places."""
+
+    def claim(self, workflow: str) -> Lane | None:
+        """Take a place for one that starts with its row, which must follow; None where it waits as a row."""
+        ...
+
+    def begin_batch(self, lane: Lane, row: BatchRow, batch: Sequence[Arrived] | None) -> None:
+        """Begin one that has its place and is durable; its events are read where they are not at hand any more."""
+        ...
+
+    def line_up(self, workflow: str) -> None:
+        """Take note of one that is durable and waits."""
+        ...
+
+
 class Gathering:
-    """Counts gathered events and turns them into runs. `lined_up` hears of each run that now waits."""
+    """Counts gathered events and turns them into runs, with their places at `starter`."""
 
     def __init__(
         self,
         tools: Tools,
         clock: Clock,
         spawn: Callable[[Coroutine[object, object, None]], asyncio.Task[object]],
-        lined_up: Callable[[str], None],
+        starter: BatchStarter,
     ) -> None:
         self._tools = tools
         self._clock = clock
         self._spawn = spawn
-        self._lined_up = lined_up
+        self._starter = starter
         self._batches: dict[str, Batch] = {}
         self._sensors: dict[str, tuple[str, ...]] = {}
         self._open: dict[str, Gathered] = {}
@@ -122,7 +139,7 @@ class Gathering:
                 self._open_again(name, found, known)
             else:
                 # As many as a batch may hold, and perhaps more behind them, which the next look finds.
-                await self._write(self._row(name, found.first, found.last))
+                await self._write([self._row(name, found.first, found.last)])
 
     def read_again(self, workflow: str) -> None:
         """Count anew, from the store: an event was gathered in a commit that nobody tells of here."""
@@ -235,19 +252,33 @@ class Gathering:
         return BatchRow(self._clock.next_id(), workflow, first, last, self._clock.now_micros())
 
     async def _line_up(self, workflow: str, line: deque[BatchRow]) -> None:
-        """Write batches one by one: each moves the place at which the next begins."""
+        """Write all that are there, then those that came meanwhile: they move the place at which the next begins."""
         try:
             while line:
-                await self._write(line[0])
-                line.popleft()
+                rows = [*line]
+                await self._write(rows)
+                for _ in rows:
+                    line.popleft()
         except StoreStoppedError:
             return
         finally:
             del self._writing[workflow]
 
-    async def _write(self, row: BatchRow) -> None:
-        await self._tools.durably(lambda: self._tools.store.add_batch(row))
-        self._lined_up(row.workflow)
+    async def _write(self, rows: Sequence[BatchRow]) -> None:
+        claimed = {}
+        for row in rows:
+            # One whose events must be read has time to wait for its turn.
+            lane = self._starter.claim(row.workflow) if row.id in self._whole else None
+            if lane is not None:
+                claimed[row.id] = lane
+                row.started_at = self._clock.now_micros()
+        await self._tools.durably(lambda: self._tools.store.add_batches(rows))
+        for row in rows:
+            if row.id in claimed:
+                _, events = self.take(row.id) or (row, None)
+                self._starter.begin_batch(claimed[row.id], row, events)
+            else:
+                self._starter.line_up(row.workflow)
 
     def _forget(self, workflow: str) -> None:
         gathered = self._open.pop(workflow, None)

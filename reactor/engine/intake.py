@@ -95,9 +95,13 @@ class SensorIntake:
         return accepted[0]
 
     async def accept_many(
-        self, events: Sequence[Event[Any]], *, cursor: Mapping[str, bytes | None] | None = None
+        self,
+        events: Sequence[Event[Any]],
+        *,
+        cursor: Mapping[str, bytes | None] | None = None,
+        json: Sequence[bytes] | None = None,
     ) -> Sequence[Accepted]:
-        return await self._engine.accept(self.sensor, events, cursor or {}, wait=True)
+        return await self._engine.accept(self.sensor, events, cursor or {}, wait=True, json=json)
 
     async def reject(
         self,

@@ -110,20 +110,30 @@ class Scheduler:
 
         `placed` must follow, but for one that starts and has become durable.
         """
-        starts = (
+        starts = self._is_next(lane) and self._may_start(lane, run)
+        if starts:
+            self._occupy(lane, run.key)
+        else:
+            lane.arriving.add(run.id)
+        return starts
+
+    def claim(self, lane: Lane) -> bool:
+        """Take a place for a new run without a key if it may start at once; if not, `line_up` must follow."""
+        if self._is_next(lane):
+            self._occupy(lane, None)
+            return True
+        return False
+
+    def _is_next(self, lane: Lane) -> bool:
+        """Return whether a new run has nobody to wait for but for one of its key."""
+        return (
             not self.is_draining
             and lane.is_counted
             and self.running < self.limit
             and lane.has_room
             and not lane.pending
             and not lane.arriving
-            and self._may_start(lane, run)
         )
-        if starts:
-            self._occupy(lane, run.key)
-        else:
-            lane.arriving.add(run.id)
-        return starts
 
     def has_places(self, lanes: Iterable[Lane], count: int) -> bool:
         """Return whether so many new runs of each lane could start at once, as far as that can be had at all."""

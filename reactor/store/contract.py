@@ -33,6 +33,41 @@ class EventRow(NamedTuple):
     decisions: str
 
 
+@dataclass(slots=True)
+class EventBlock:
+    """Events that came in one call and start nothing by themselves, alike but for the columns given by event.
+
+    Their sequence numbers begin at `first` and have no gap. Their ids are `series` and one of `numbers`, which grow and
+    have the same number of digits; see `split_id`.
+    """
+
+    first: int
+    source: str
+    series: str
+    numbers: Sequence[int]
+    sensor: str
+    type: str
+    subjects: Sequence[str | None]
+    times: Sequence[int]
+    accepted_at: int
+    data: Sequence[bytes]
+    decisions: str
+
+
+DIGITS = "0123456789"
+# What a database takes for a number.
+_MOST_DIGITS = 18
+
+
+def split_id(event_id: str) -> tuple[str, int | None]:
+    """Return an event's id as its series and its number; the number is None where it ends with none."""
+    series = event_id.rstrip(DIGITS)
+    digits = event_id[len(series) :]
+    if not digits or len(digits) > _MOST_DIGITS or (digits[0] == "0" and digits != "0"):
+        return event_id, None
+    return series, int(digits)
+
+
 class RunRow(NamedTuple):
     """A run as stored at its birth: pending, or running at once where the scheduler had room for it."""
 
@@ -47,13 +82,17 @@ class RunRow(NamedTuple):
 
 @dataclass(slots=True)
 class BatchRow:
-    """A run of many events: those gathered for the workflow from `first` to `last`, both sequence numbers of events."""
+    """A run of many events: those gathered for the workflow from `first` to `last`, both sequence numbers of events.
+
+    It is pending, or with `started_at` running at once, where the scheduler had room for it.
+    """
 
     id: int
     workflow: str
     first: int
     last: int
     created_at: int
+    started_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,13 +161,15 @@ class Backlog:
 class Offer:
     """Events with all that their acceptance writes. Of `runs` and `dead` those of new events are kept.
 
-    `size_bytes` is what the data of the events take.
+    `size_bytes` is what the data of the events take. A store may keep events of `blocks` together, to which neither
+    runs nor dead letters of this offer belong; each is an event like others in all that is read.
     """
 
-    events: Sequence[EventRow]
+    events: Sequence[EventRow] = ()
     runs: Sequence[RunRow] = ()
     dead: Sequence[DeadLetterRow] = ()
     size_bytes: int = 0
+    blocks: Sequence[EventBlock] = ()
 
 
 class StepRow(NamedTuple):
@@ -193,7 +234,10 @@ class PendingRun(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """What may be removed: runs finished, and events and dead letters settled, before `before`."""
+    """What may be removed: runs finished, and events and dead letters settled, before `before`.
+
+    A store goes on until it has removed `limit` events, so what it keeps together may make it a few more.
+    """
 
     before: int
     limit: int
@@ -209,7 +253,10 @@ class Store(Protocol):
     def accept(
         self, offer: Offer, sensor: str, cursor: Mapping[str, bytes | None]
     ) -> Awaitable[list[bool]]:
-        """Keep events, runs, dead letters and cursor in one transaction; return for each event whether it is new."""
+        """Keep events, runs, dead letters and cursor in one transaction; return for each event whether it is new.
+
+        Those of blocks come last.
+        """
         ...
 
     async def reject(self, letter: DeadLetterRow, cursor: Mapping[str, bytes | None]) -> bool:
@@ -230,8 +277,8 @@ class Store(Protocol):
         """Pending or waiting runs become running; `started_at` keeps its first value."""
         ...
 
-    async def add_batch(self, batch: BatchRow) -> None:
-        """Keep a pending run of gathered events; later batches of the workflow begin behind it."""
+    async def add_batches(self, batches: Sequence[BatchRow]) -> None:
+        """Keep runs of what a workflow has gathered, in order; its later batches begin behind them."""
         ...
 
     async def open_batch(
@@ -301,6 +348,7 @@ class Store(Protocol):
     async def redrive(self, letter: DeadLetterRow, offer: Offer | None, at: int) -> bool:
         """Settle a dead letter in one transaction with what comes of it; return False when it was settled before.
 
+        An offer has one event here, in no block.
         With `outgoing` it goes to the end of the outbox again.
         With an offer whose event is stored already its runs are added to that event; with another the event is
         accepted; without one the letter's own run becomes pending again, with no deaths counted.
@@ -312,7 +360,10 @@ class Store(Protocol):
         ...
 
     async def remove_settled(self, retention: Retention) -> int:
-        """Remove at most `limit` settled events with their runs, and count what was removed; return how many."""
+        """Remove about `limit` settled events with their runs, and count what was removed; return how many.
+
+        Fewer than `limit` were all there are.
+        """
         ...
 
     async def cursor(self, sensor: str) -> dict[str, bytes]:

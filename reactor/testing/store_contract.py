@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,18 +23,14 @@ from reactor.store.contract import (
     StepRow,
 )
 from reactor.store.outgoing import lane_of, letter_of
+from reactor.testing.block_contract import BlockContract
+from reactor.testing.block_contract import OpenStore as OpenStore
 
 if TYPE_CHECKING:
     from reactor.store.contract import RunState, Store
 
 
 LANE = lane_of("o", "{}", "l")
-
-
-class OpenStore(Protocol):
-    """Opens the same store again and again; the one opened before is closed first."""
-
-    async def __call__(self) -> Store: ...
 
 
 def event_row(seq: int, *, id: str | None = None, sensor: str = "s", at: int = 0) -> EventRow:  # noqa: A002  # its name
@@ -71,12 +66,8 @@ async def add(store: Store, seq: int, *runs: RunRow) -> bool:
     return (await store.accept(Offer([event_row(seq)], runs), "s", {}))[0]
 
 
-class StoreContract:
+class StoreContract(BlockContract):
     """Inherit, define the fixture `open_store`, and run pytest."""
-
-    @pytest.fixture
-    @abstractmethod
-    def open_store(self) -> OpenStore: ...
 
     async def test_an_event_is_new_once(self, open_store: OpenStore) -> None:
         store = await open_store()
@@ -226,7 +217,7 @@ class StoreContract:
         found = await store.open_batch("w", ["s"], 13, 9)
         assert found == OpenBatch(count=3, first=11, last=14, oldest_at=11)
         assert await store.open_batch("w", ["t"], 13, 9) is None
-        await store.add_batch(BatchRow(20, "w", 11, 13, 99))
+        await store.add_batches([BatchRow(20, "w", 11, 13, 99)])
         found = await store.open_batch("w", ["s"], 0, 9)
         assert found == OpenBatch(count=1, first=14, last=14, oldest_at=14)
         (run,) = await store.load_runs([20])

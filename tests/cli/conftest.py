@@ -154,7 +154,7 @@ def add_event(connection: sqlite3.Connection, seq: int, **values: Any) -> None:
         "accepted_at": NOON,
         "data": b"{}",
     }
-    insert(connection, "event", seq=seq, decisions=decisions, **(defaults | values))
+    insert(connection, "event_row", seq=seq, decisions=decisions, **(defaults | values))
 
 
 def add_run(connection: sqlite3.Connection, id_: int, outcome: str | None, **values: Any) -> None:

@@ -82,7 +82,7 @@ class TestEvents:
         self, call: Call, state: Path, database: sqlite3.Connection
     ) -> None:
         data = b"[NaN, -Infinity, 1e999, 1.5]"
-        database.execute("UPDATE event SET data = ? WHERE seq = 101", (data,))
+        database.execute("UPDATE event_row SET data = ? WHERE seq = 101", (data,))
         document = call("events", "--state", str(state), "--json").document
         assert document["events"][1]["data"] == ["NaN", "-Infinity", "1e999", 1.5]
 
@@ -90,7 +90,7 @@ class TestEvents:
         self, call: Call, state: Path, database: sqlite3.Connection
     ) -> None:
         deep = "[" * 100_000 + "]" * 100_000
-        database.execute("UPDATE event SET data = ? WHERE seq = 101", (deep.encode(),))
+        database.execute("UPDATE event_row SET data = ? WHERE seq = 101", (deep.encode(),))
         document = call("events", "--state", str(state), "--json").document
         assert document["events"][1]["data"] == deep
 
@@ -137,7 +137,7 @@ class TestExplain:
         self, call: Call, state: Path, database: sqlite3.Connection
     ) -> None:
         database.execute(
-            "INSERT INTO event SELECT 103, 'other', id, 'other', type, subject, time, accepted_at,"
+            "INSERT INTO event_row SELECT 103, 'other', id, 'other', type, subject, time, accepted_at,"
             " data, '[]' FROM event WHERE seq = 101"
         )
         document = call("explain", "a1", "--state", str(state), "--json").document
@@ -263,7 +263,7 @@ class TestAudit:
         self, call: Call, state: Path, database: sqlite3.Connection
     ) -> None:
         database.executescript(
-            "DELETE FROM event WHERE seq = 102;"
+            "DELETE FROM event_row WHERE seq = 102;"
             "INSERT INTO tally VALUES ('sensor', 'files:inbox', 'removed', 1);"
             "DELETE FROM step WHERE run = 202; DELETE FROM run WHERE id = 202;"
             "INSERT INTO tally VALUES ('workflow', 'rates', 'removed_failed', 1);"
@@ -273,7 +273,7 @@ class TestAudit:
     @pytest.mark.parametrize(
         ("damage", "fault"),
         [
-            ("DELETE FROM event WHERE seq = 102", "sensor files:inbox: 2 accepted, but 1 "),
+            ("DELETE FROM event_row WHERE seq = 102", "sensor files:inbox: 2 accepted, but 1 "),
             ("DELETE FROM dead_letter", "sensor webhook:/github: 1 rejected, but 0 "),
             ("DELETE FROM skipped", "sensor cron:6h: 1 skipped, but 0 "),
             ("UPDATE tally SET count = 4 WHERE kind = 'fired'", "workflow rates: 4 fired, but 3 "),
@@ -315,15 +315,24 @@ class TestAudit:
         assert answer.code == 1
         assert "workflow rates: 5 emitted, but 4 are accounted for: 1 missing" in answer.out
 
-    def test_a_database_from_before_the_outbox_is_read_as_well(
-        self, call: Call, state: Path, database: sqlite3.Connection
+    @pytest.mark.parametrize("version", [1, 2])
+    def test_a_database_of_an_earlier_schema_is_read_as_well(
+        self, call: Call, state: Path, database: sqlite3.Connection, version: int
     ) -> None:
         database.executescript(
-            "DROP TABLE outbox; ALTER TABLE dead_letter DROP COLUMN outgoing;"
-            "PRAGMA user_version = 1;"
+            "DROP VIEW event; DROP TABLE event_block; ALTER TABLE event_row RENAME TO event;"
         )
+        if version == 1:
+            database.executescript(
+                "DROP TABLE outbox; ALTER TABLE dead_letter DROP COLUMN outgoing;"
+            )
+        database.execute(f"PRAGMA user_version = {version}")
         assert call("audit", "--state", str(state), "--json").document["balanced"]
         assert call("dead", "--state", str(state)).code == 0
+        assert len(call("events", "--state", str(state), "--json").document["events"]) == 2
+        assert call("explain", "a1", "--state", str(state)).code == 0
+        assert call("explain", "0000000000036", "--state", str(state)).code == 0
+        assert call("show", RUN_DONE, "--state", str(state)).code == 0
 
     def test_a_new_store_is_balanced(
         self, call: Call, tmp_path: Path, database: sqlite3.Connection
@@ -395,7 +404,7 @@ class TestStateDirectory:
         database.execute("PRAGMA user_version = 99")
         answer = call("runs", "--state", str(state))
         assert answer.code == 5
-        assert "has schema version 99; this Reactor knows up to 2" in answer.err
+        assert "has schema version 99; this Reactor knows up to 3" in answer.err
 
     def test_a_foreign_database_is_refused(
         self, call: Call, state: Path, database: sqlite3.Connection

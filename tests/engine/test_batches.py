@@ -14,7 +14,8 @@ from reactor import Event, Workflow
 from reactor.api import DefinitionError, Sensor
 from reactor.engine import gathering
 from reactor.model.graph import compile_workflow
-from reactor.store.contract import BatchRow, DeadLetterRow, Retention, StoredRun
+from reactor.model.ids import spell_id
+from reactor.store.contract import BatchRow, DeadLetterRow, Offer, Retention, StoredRun
 from reactor.testing.harness import Harness, harness
 
 pytestmark = pytest.mark.virtual_time
@@ -281,17 +282,90 @@ async def test_no_batch_is_too_large_after_a_death_before_a_full_one_was_a_run(
 ) -> None:
     got: list[list[int]] = []
 
-    async def never(row: BatchRow) -> None:
+    async def never(rows: Sequence[BatchRow]) -> None:
         await asyncio.Event().wait()
 
     async with harness(summing(2, "1h", got), state=tmp_path, drain_seconds=0.0) as h:
-        monkeypatch.setattr(h.engine.store, "add_batch", never)
+        monkeypatch.setattr(h.engine.store, "add_batches", never)
         await fire(h, 1, 2, 3)
     async with harness(summing(2, "1h", got), state=tmp_path) as h:
         await h.wait_for_ends(1)
         await fire(h, 4)
         await h.wait_for_ends(2)
     assert got == [[1, 2], [3, 4]]
+
+
+async def test_a_batch_starts_with_its_row_where_there_is_room_and_waits_in_order_where_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    got: list[list[int]] = []
+    started: list[int] = []
+    async with harness(summing(1, "1h", got, concurrency=2), state=tmp_path) as h:
+        start = h.engine.store.start_runs
+
+        async def start_runs(runs: Sequence[int], at: int) -> None:
+            started.extend(runs)
+            await start(runs, at)
+
+        monkeypatch.setattr(h.engine.store, "start_runs", start_runs)
+        now = h.engine.clock.now()
+        events = [Event(id=str(n), source="s", type="t", time=now, data=n) for n in range(5)]
+        await h.engine.accept("s", events, {}, wait=True)
+        ends = await h.wait_for_ends(5)
+    assert sorted(got[:2]) == [[0], [1]]
+    assert got[2:] == [[2], [3], [4]]
+    assert len(started) == 3
+    assert {*map(spell_id, started)} < {end.run_id for end in ends}
+
+
+async def test_a_batch_that_has_its_place_is_read_where_the_project_was_read_again_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    got: list[list[int]] = []
+    flow = summing(2, "1h", got)
+    graph, _ = compile_workflow(flow)
+    assert graph is not None
+    async with harness(flow, state=tmp_path) as h:
+        add = h.engine.store.add_batches
+
+        async def reload_and_add(rows: Sequence[BatchRow]) -> None:
+            assert [row.started_at is None for row in rows] == [False]
+            h.engine.define([graph], {"s": SOURCE})
+            await add(rows)
+
+        monkeypatch.setattr(h.engine.store, "add_batches", reload_and_add)
+        await fire(h, 1, 2)
+        await h.wait_for_ends(1)
+    assert got == [[1, 2]]
+
+
+@pytest.mark.parametrize("count", [15, 16])
+async def test_many_numbered_events_that_only_wait_are_a_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    got: list[list[int]] = []
+    offers: list[Offer] = []
+    async with harness(summing(count, "1h", got), state=tmp_path) as h:
+        accept = h.engine.store.accept
+
+        def look(offer: Offer, *others: Any) -> Any:
+            offers.append(offer)
+            return accept(offer, *others)
+
+        monkeypatch.setattr(h.engine.store, "accept", look)
+        now = h.engine.clock.now()
+        events = [
+            Event(id=f"e{n}", source="s", type="t", time=now, data=n)
+            for n in range(100, 100 + count)
+        ]
+        answers = await h.engine.accept("s", events, {}, wait=True)
+        again = await h.engine.accept("s", events, {}, wait=True)
+        await h.wait_for_ends(1)
+    assert got == [[*range(100, 100 + count)]]
+    assert [len(offer.blocks) for offer in offers] == [int(count == 16)] * 2
+    assert [answer.event_id for answer in answers] == [event.id for event in events]
+    assert {answer.duplicate for answer in answers} == {False}
+    assert {answer.duplicate for answer in again} == {True}
 
 
 async def test_retention_keeps_the_events_of_a_batch_that_waits(tmp_path: Path) -> None:

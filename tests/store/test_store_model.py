@@ -22,10 +22,13 @@ from hypothesis.stateful import (
 from reactor.errors import StoreError, StoreFullError
 from reactor.store.contract import AttemptRow, DeadLetterRow, EventRow, Offer, RunEnd, RunRow
 from reactor.testing import VirtualTimeLoop
+from reactor.testing.block_contract import event_block
 from reactor.testing.store_contract import event_row, run_row, step_row
 from tests.simulation.disk import Disk, SimulatedStore
 
 T = TypeVar("T")
+# Those of the events that come alone, and in parts of as many digits.
+NUMBERS = (range(10), range(10, 12))
 MOST_DEATHS = 2
 WORKFLOWS = ("v", "w")
 KEYS = (None, "a", "b")
@@ -71,7 +74,9 @@ class StoreMachine(RuleBasedStateMachine):
         return self.number
 
     @rule(
-        names=st.lists(st.sampled_from([f"e{n}" for n in range(12)]), min_size=1, max_size=3),
+        names=st.lists(
+            st.sampled_from([f"e{n}" for part in NUMBERS for n in part]), min_size=1, max_size=3
+        ),
         keys=st.lists(st.sampled_from(KEYS), min_size=2, max_size=2),
         starts=st.booleans(),
         at=st.binary(max_size=3),
@@ -102,6 +107,37 @@ class StoreMachine(RuleBasedStateMachine):
 
         async def accept() -> list[bool]:
             return await self.store.accept(Offer(events, runs), "s", {"at": at})
+
+        assert self.run(accept()) == new
+        self.cursor = {"at": at}
+
+    @rule(
+        parts=st.lists(
+            st.sampled_from(NUMBERS).flatmap(
+                lambda numbers: st.lists(st.sampled_from(numbers), min_size=1, unique=True)
+            ),
+            min_size=1,
+            max_size=3,
+        ),
+        names=st.lists(st.sampled_from(["e0", "e5", "e11"]), max_size=1),
+        at=st.binary(max_size=3),
+    )
+    def accept_block(self, parts: list[list[int]], names: list[str], at: bytes) -> None:
+        # Single events come first in a call, and those of blocks last.
+        events = [event_row(self.next(), id=name) for name in names]
+        blocks = []
+        rows = [(name, event.seq) for name, event in zip(names, events, strict=True)]
+        for part in parts:
+            seqs = [self.next() for _ in part]
+            blocks.append(event_block(seqs[0], sorted(part), series="e"))
+            rows += [(f"e{n}", seq) for n, seq in zip(sorted(part), seqs, strict=True)]
+        new = []
+        for name, seq in rows:
+            new.append(name not in self.events)
+            self.events.setdefault(name, seq)
+
+        async def accept() -> list[bool]:
+            return await self.store.accept(Offer(events, blocks=blocks), "s", {"at": at})
 
         assert self.run(accept()) == new
         self.cursor = {"at": at}
@@ -227,6 +263,15 @@ class StoreMachine(RuleBasedStateMachine):
                     heads.setdefault(key, number)
             found = self.run(self.store.pending_heads(workflow, "", 1000))
             assert [(row.key, row.id) for row in found] == sorted(heads.items())
+
+    @invariant()
+    def events_are_the_same(self) -> None:
+        for name, seq in self.events.items():
+            event = self.run(self.store.event(seq))
+            assert event is not None
+            assert (event.seq, event.id) == (seq, name)
+        ids = self.disk.rows("SELECT seq, id FROM event ORDER BY seq")
+        assert ids == sorted((seq, name) for name, seq in self.events.items())
 
     @invariant()
     def the_cursor_is_the_same(self) -> None:

@@ -181,7 +181,7 @@ class Workload:
             Fact("SELECT data FROM event WHERE seq = ?", (seq,), (b"1",)),
         ):
             fact = Fact("SELECT last_event FROM run WHERE id = ?", (run,), (seq,))
-            await self._ask(lambda: store.add_batch(BatchRow(run, "v", seq, seq, seq)), fact)
+            await self._ask(lambda: store.add_batches([BatchRow(run, "v", seq, seq, seq)]), fact)
 
     async def _remove(self, store: Store) -> None:
         for fact in self._removable:

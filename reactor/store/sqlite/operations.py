@@ -16,6 +16,12 @@ from typing import Any
 
 from reactor.store.contract import DeadLetterRow, EventRow, Offer
 from reactor.store.sqlite import statements as sql
+from reactor.store.sqlite.blocks import (
+    insert_block,
+    known_in_blocks,
+    rows_of,
+    sources_with_blocks,
+)
 
 Tally = dict[tuple[str, str, str], int]
 
@@ -48,7 +54,8 @@ class Accept:
 
     @property
     def count(self) -> int:
-        return len(self.offer.events) + len(self.offer.runs)
+        offer = self.offer
+        return len(offer.events) + len(offer.runs) + sum([len(each.data) for each in offer.blocks])
 
 
 @dataclass(slots=True)
@@ -62,12 +69,21 @@ class Call:
 
 
 class BatchApplier:
-    """Executes a batch in the order: new events with all they bring, rows sorted by statement, calls."""
+    """Executes a batch in the order: new events with all they bring, rows sorted by statement, calls.
+
+    It is the only one that writes to its database.
+    """
+
+    def __init__(self) -> None:
+        # Read once. Of some there may be no block, when one was rolled back or removed.
+        self._with_blocks: set[str] | None = None
 
     def apply(self, connection: sqlite3.Connection, batch: Sequence[Any]) -> None:
         accepts = [operation for operation in batch if type(operation) is Accept]
         if accepts:
-            accept(connection, accepts)
+            if self._with_blocks is None:
+                self._with_blocks = sources_with_blocks(connection)
+            accept(connection, accepts, self._with_blocks)
         rows: defaultdict[sql.Statement, list[sql.Row]] = defaultdict(list)
         for operation in batch:
             if type(operation) is Rows:
@@ -93,17 +109,22 @@ def execute_all(
     return changed
 
 
-def accept(connection: sqlite3.Connection, accepts: Sequence[Accept]) -> None:
-    """Insert the events of all operations; where one was known before, sort out which."""
+def accept(
+    connection: sqlite3.Connection, accepts: Sequence[Accept], with_blocks: set[str]
+) -> None:
+    """Insert the events of all operations; where one was known before, sort out which.
+
+    `with_blocks` has at least the sources of which events are in blocks, here as well when this returns.
+    """
     known = _insert_events(
-        connection, [event for operation in accepts for event in operation.offer.events]
+        connection,
+        [event for operation in accepts for event in operation.offer.events],
+        with_blocks,
     )
+    known |= _insert_blocks(connection, accepts, with_blocks)
     tally: Tally = defaultdict(int)
     for operation in accepts:
-        events = operation.offer.events
-        operation.result = (
-            [event.seq not in known for event in events] if known else [True] * len(events)
-        )
+        operation.result = _are_new(operation.offer, known)
         if new := sum(operation.result):
             tally["sensor", operation.sensor, "accepted"] += new
     tally |= insert_runs(connection, [operation.offer for operation in accepts], without=known)
@@ -132,15 +153,45 @@ def insert_runs(
     return {("workflow", workflow, "fired"): count for workflow, count in fired.items()}
 
 
-def _insert_events(connection: sqlite3.Connection, events: Sequence[EventRow]) -> set[int]:
+def _are_new(offer: Offer, known: Collection[int]) -> list[bool]:
+    if not known:
+        return [True] * (len(offer.events) + sum([len(block.data) for block in offer.blocks]))
+    are_new = [event.seq not in known for event in offer.events]
+    for block in offer.blocks:
+        are_new += [seq not in known for seq in range(block.first, block.first + len(block.data))]
+    return are_new
+
+
+def _insert_events(
+    connection: sqlite3.Connection, events: Sequence[EventRow], with_blocks: Collection[str]
+) -> set[int]:
     """Insert events; return the sequence numbers of those that were known before and so were left out."""
-    if execute_all(connection, sql.INSERT_EVENT, events) == len(events):
-        return set()
-    return {
-        event.seq
-        for event in events
-        if connection.execute(sql.SELECT_EVENT_BY_SEQ, (event.seq,)).fetchone() is None
-    }
+    known: set[int] = set()
+    if with_blocks:
+        suspects = [event for event in events if event.source in with_blocks]
+        known = known_in_blocks(connection, suspects) if suspects else known
+        if known:
+            events = [event for event in events if event.seq not in known]
+    if execute_all(connection, sql.INSERT_EVENT, events) != len(events):
+        known.update(
+            event.seq
+            for event in events
+            if connection.execute(sql.SELECT_EVENT_BY_SEQ, (event.seq,)).fetchone() is None
+        )
+    return known
+
+
+def _insert_blocks(
+    connection: sqlite3.Connection, accepts: Sequence[Accept], with_blocks: set[str]
+) -> set[int]:
+    """Insert blocks, and those as single events of which some may be known; return as `_insert_events` does."""
+    known: set[int] = set()
+    for operation in accepts:
+        for block in operation.offer.blocks:
+            with_blocks.add(block.source)
+            if not insert_block(connection, block):
+                known |= _insert_events(connection, rows_of(block), with_blocks)
+    return known
 
 
 def letter_row(letter: DeadLetterRow) -> sql.Row:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from reactor.errors import SchemaError, SettingsError, StoreError
-from reactor.store.contract import AttemptRow, DeadLetterRow, EventRow, StepRow
+from reactor.store.contract import AttemptRow, DeadLetterRow, EventRow, StepRow, split_id
+from reactor.store.sqlite import statements as sql
+from reactor.store.sqlite.blocks import event_in, sources_with_blocks, unpack
 from reactor.store.sqlite.connection import APPLICATION_ID, DATABASE
 
 if TYPE_CHECKING:
@@ -23,30 +25,37 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 OUTBOX_VERSION = 2
+BLOCKS_VERSION = 3
 _TRIES = 5
+# Single events; their table is named `event_row` from schema version 3 on, and `event` before.
 _EVENTS = """
 SELECT seq, source, id, sensor, type, subject, time, accepted_at,
        substr(data, 1, coalesce(:data_bytes, length(data))), decisions
-FROM event
+FROM {single}
 WHERE (:sensor IS NULL OR sensor = :sensor) AND (:since IS NULL OR accepted_at >= :since)
 ORDER BY seq DESC LIMIT :limit
 """
 _EVENT_BY_SEQ = """
 SELECT seq, source, id, sensor, type, subject, time, accepted_at, data, decisions
-FROM event WHERE seq = ?
+FROM {single} WHERE seq = ?
 """
 # The index on events begins with their source: one probe per source, however many events it has.
 _EVENTS_BY_ID = """
 WITH RECURSIVE known (source) AS (
-    SELECT min(source) FROM event
+    SELECT min(source) FROM {single}
     UNION ALL
-    SELECT (SELECT min(source) FROM event WHERE source > known.source)
+    SELECT (SELECT min(source) FROM {single} WHERE source > known.source)
     FROM known WHERE known.source IS NOT NULL
 )
-SELECT seq, source, id, sensor, type, subject, time, accepted_at, data, decisions
-FROM known JOIN event USING (source) WHERE event.id = ? ORDER BY seq
+SELECT seq, source, event.id, sensor, type, subject, time, accepted_at, data, decisions
+FROM known JOIN {single} AS event USING (source) WHERE event.id = ? ORDER BY seq
+"""
+_BLOCKS = """
+SELECT first, source, series, sensor, type, accepted_at, decisions, parts, subjects, data FROM event_block
+WHERE (:sensor IS NULL OR sensor = :sensor) AND (:since IS NULL OR accepted_at >= :since)
+ORDER BY first DESC LIMIT :limit
 """
 _RUNS = """
 SELECT id, workflow, event, key, state, outcome, deaths, created_at, started_at, finished_at, error
@@ -87,7 +96,8 @@ _DEFINITIONS = "SELECT name, definition FROM workflow ORDER BY name"
 _TALLY = "SELECT subject, name, kind, count FROM tally"
 # What the tally is compared with: the rows themselves, under the names that it uses.
 _ROWS = """
-SELECT 'sensor', sensor, 'events', count(*) FROM event GROUP BY sensor
+SELECT 'sensor', sensor, 'events', sum(count)
+FROM (SELECT sensor, count(*) AS count FROM {single} GROUP BY sensor {of_blocks}) GROUP BY sensor
 UNION ALL
 SELECT 'sensor', sensor, 'rejected', count(*) FROM dead_letter
 WHERE event IS NULL AND run IS NULL {is_input} GROUP BY sensor
@@ -107,6 +117,7 @@ SELECT 'workflow', workflow, 'undeliverable', count(*) FROM dead_letter
 WHERE outgoing IS NOT NULL AND redriven_at IS NULL GROUP BY workflow
 """
 _IS_INPUT = "AND outgoing IS NULL"
+_OF_BLOCKS = "UNION ALL SELECT sensor, last - first + 1 FROM event_block"
 
 Counts = dict[tuple[str, str, str], int]
 
@@ -163,13 +174,29 @@ class StateReader:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        self._has_blocks = self._version >= BLOCKS_VERSION
+        self._single = "event_row" if self._has_blocks else "event"
 
     def events(
         self, *, sensor: str | None, since: int | None, limit: int, data_bytes: int | None
     ) -> list[EventRow]:
         """Return the newest events first; of `data` only the first `data_bytes`."""
         wanted = {"sensor": sensor, "since": since, "limit": limit, "data_bytes": data_bytes}
-        return [EventRow(*row) for row in self._connection.execute(_EVENTS, wanted)]
+        found = [
+            EventRow(*row)
+            for row in self._connection.execute(_EVENTS.format(single=self._single), wanted)
+        ]
+        if self._has_blocks:
+            of_blocks: list[EventRow] = []
+            for block in self._connection.execute(_BLOCKS, wanted):
+                # What is newer than this block stands in those before it.
+                of_blocks += reversed(unpack(block))
+                if len(of_blocks) >= limit:
+                    break
+            found += [event._replace(data=event.data[:data_bytes]) for event in of_blocks[:limit]]
+            found.sort(reverse=True)
+        return found[:limit]
 
     def runs(
         self, *, workflow: str | None, outcome: str | None, state: str | None, limit: int
@@ -184,10 +211,10 @@ class StateReader:
         if row is None:
             return None
         record = RunRecord(*row)
-        event = self._connection.execute(_EVENT_BY_SEQ, (record.event,)).fetchone()
+        (event,) = self._by_seq(record.event)
         return RunHistory(
             run=record,
-            event=EventRow(*event),
+            event=event,
             steps=[StepRow(*row) for row in self._connection.execute(_STEPS, (run,))],
             attempts=[AttemptRow(*row) for row in self._connection.execute(_ATTEMPTS, (run,))],
             definition=self.definitions().get(record.workflow),
@@ -195,16 +222,38 @@ class StateReader:
 
     def explanation(self, event_id: str, seq: int | None) -> Explanation:
         """Return what is known of an event id, and of the event with that `seq`."""
-        events = self._connection.execute(_EVENTS_BY_ID, (event_id,)).fetchall()
+        events = self._by_id(event_id)
         if seq is not None:
-            events += self._connection.execute(_EVENT_BY_SEQ, (seq,)).fetchall()
+            events += self._by_seq(seq)
         rejected = self._connection.execute(_REJECTED_BY_ID, (event_id,))
         return Explanation(
-            events=[EventRow(*row) for row in events],
+            events=events,
             rejected=[_letter_record(row) for row in rejected],
             skipped=self._connection.execute(_SKIPPED_BY_ID, (event_id,)).fetchall(),
             definitions=self.definitions(),
         )
+
+    def _by_seq(self, seq: int) -> list[EventRow]:
+        row = self._connection.execute(_EVENT_BY_SEQ.format(single=self._single), (seq,)).fetchone()
+        if row is not None:
+            return [EventRow(*row)]
+        if not self._has_blocks:
+            return []
+        blocks = self._connection.execute(sql.BLOCK_OF_EVENT, {"seq": seq}).fetchall()
+        return [event_in(blocks, seq)] if blocks else []
+
+    def _by_id(self, event_id: str) -> list[EventRow]:
+        rows = self._connection.execute(_EVENTS_BY_ID.format(single=self._single), (event_id,))
+        found = [EventRow(*row) for row in rows]
+        series, number = split_id(event_id)
+        if self._has_blocks and number is not None:
+            for source in sources_with_blocks(self._connection):
+                block = self._connection.execute(
+                    sql.BLOCK_BY_NUMBER, (source, series, number)
+                ).fetchone()
+                if block is not None:
+                    found += [event for event in unpack(block) if event.id == event_id]
+        return sorted(found)
 
     def dead_letters(self, *, reason: str | None, limit: int) -> list[LetterRecord]:
         """Return dead letters that were not redriven, the newest first."""
@@ -226,9 +275,12 @@ class StateReader:
         Kinds of rows are events, rejected and skipped of a sensor, and of a workflow the outcome of
         its runs, or the state of those that have none, and outbox and undeliverable of what they emitted.
         """
-        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        has_outbox = version >= OUTBOX_VERSION
-        of_rows = _ROWS.format(is_input=_IS_INPUT if has_outbox else "")
+        has_outbox = self._version >= OUTBOX_VERSION
+        of_rows = _ROWS.format(
+            single=self._single,
+            of_blocks=_OF_BLOCKS * self._has_blocks,
+            is_input=_IS_INPUT * has_outbox,
+        )
         tally, rows = (
             {(subject, name, kind): count for subject, name, kind, count in found}
             for found in map(

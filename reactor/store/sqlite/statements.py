@@ -58,11 +58,47 @@ class ManyRows:
 Statement = str | ManyRows
 
 INSERT_EVENT = ManyRows(
-    "INSERT INTO event (seq, source, id, sensor, type, subject, time, accepted_at, data, decisions)",
+    "INSERT INTO event_row (seq, source, id, sensor, type, subject, time, accepted_at, data, decisions)",
     10,
     "ON CONFLICT (source, id) DO NOTHING",
 )
-SELECT_EVENT_BY_SEQ = "SELECT 1 FROM event WHERE seq = ?"
+SELECT_EVENT_BY_SEQ = "SELECT 1 FROM event_row WHERE seq = ?"
+# Only if all of them are new. The ids of a block have as many digits, so as text they have the order of its numbers;
+# and blocks of a series do not overlap, so the first that ends behind this one's beginning is the only one to look at.
+INSERT_BLOCK = """
+INSERT INTO event_block (first, last, source, series, first_number, last_number, sensor, type, accepted_at, decisions,
+                         parts, subjects, data)
+SELECT :first, :last, :source, :series, :first_number, :last_number, :sensor, :type, :accepted_at, :decisions,
+       :parts, :subjects, :data
+WHERE coalesce((SELECT first_number FROM event_block
+                WHERE source = :source AND series = :series AND last_number >= :first_number
+                ORDER BY last_number LIMIT 1) > :last_number, TRUE)
+  AND NOT EXISTS (SELECT 1 FROM event_row WHERE source = :source AND id BETWEEN :first_id AND :last_id)
+"""
+# The index begins with the source: one probe for each.
+SOURCES_WITH_BLOCKS = """
+WITH RECURSIVE known (source) AS (
+    SELECT min(source) FROM event_block
+    UNION ALL
+    SELECT (SELECT min(source) FROM event_block WHERE source > known.source)
+    FROM known WHERE known.source IS NOT NULL
+)
+SELECT source FROM known WHERE source IS NOT NULL
+"""
+BLOCKS_OF_SERIES = """
+SELECT first_number, parts FROM event_block
+WHERE source = ? AND series = ? AND last_number >= ? ORDER BY last_number
+"""
+# The columns, here and below, of which `blocks.unpack` makes events.
+BLOCK_OF_EVENT = """
+SELECT first, source, series, sensor, type, accepted_at, decisions, parts, subjects, data FROM event_block
+WHERE first = (SELECT max(first) FROM event_block WHERE first <= :seq) AND last >= :seq
+"""
+# Blocks of a series do not overlap: only this one may hold the number.
+BLOCK_BY_NUMBER = """
+SELECT first, source, series, sensor, type, accepted_at, decisions, parts, subjects, data FROM event_block
+WHERE source = ? AND series = ? AND last_number >= ? ORDER BY last_number LIMIT 1
+"""
 INSERT_RUN = ManyRows(
     "INSERT INTO run (id, workflow, event, key, state, created_at, started_at)", 7
 )
@@ -138,8 +174,8 @@ FROM outbox WHERE id IN (SELECT id FROM summed WHERE total <= :size_bytes OR tot
 """
 
 RUNS_THAT_DIED = """
-SELECT run.id, run.workflow, run.deaths, event.sensor, event.id, event.seq, event.data
-FROM run JOIN event ON event.seq = run.event
+SELECT run.id, run.workflow, run.deaths, run.event, event.sensor, event.id, event.data
+FROM run LEFT JOIN event_row AS event ON event.seq = run.event
 WHERE run.state IN ('running', 'waiting') AND run.state = 'running' AND run.deaths >= ?
 """
 # Both conditions, here and above: SQLite takes a partial index only where its own condition stands in the query.
@@ -186,28 +222,44 @@ FROM head WHERE head.key IS NOT NULL
 """
 SELECT_RUNS = """
 SELECT run.id, run.workflow, run.key, run.state, run.deaths, run.created_at, run.started_at,
-       event.seq, event.source, event.id, event.sensor, event.type, event.subject, event.time,
+       run.event, event.source, event.id, event.sensor, event.type, event.subject, event.time,
        event.accepted_at, event.data, event.decisions, run.last_event
-FROM run JOIN event ON event.seq = run.event
+FROM run LEFT JOIN event_row AS event ON event.seq = run.event
 WHERE run.id IN (SELECT value FROM json_each(?)) ORDER BY run.id
 """
 INSERT_BATCH = """
-INSERT INTO run (id, workflow, event, last_event, state, created_at) VALUES (?, ?, ?, ?, 'pending', ?)
+INSERT INTO run (id, workflow, event, last_event, created_at, started_at, state)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, iif(?6 IS NULL, 'pending', 'running'))
 """
 # Where the batches of a workflow have come to is kept as a cursor, under a name that no sensor has.
 BATCH_CURSOR = "batch of {}"
+# Single events and blocks, each from its first to its last.
 GATHERED_SINCE = """
-SELECT seq, accepted_at, decisions FROM event
-WHERE seq > ? AND sensor IN (SELECT value FROM json_each(?)) ORDER BY seq
+SELECT seq, seq, accepted_at, decisions FROM event_row
+WHERE seq > :since AND sensor IN (SELECT value FROM json_each(:sensors))
+UNION ALL
+SELECT max(first, :since + 1), last, accepted_at, decisions FROM event_block
+WHERE first >= coalesce((SELECT max(first) FROM event_block WHERE first <= :since), 0) AND last > :since
+  AND sensor IN (SELECT value FROM json_each(:sensors))
+ORDER BY 1
 """
 EVENTS_OF_BATCH = """
 SELECT run.id, run.workflow, event.seq, event.source, event.id, event.sensor, event.type, event.subject, event.time,
        event.accepted_at, event.data, event.decisions
-FROM run JOIN event ON event.seq BETWEEN run.event AND run.last_event
+FROM run JOIN event_row AS event ON event.seq BETWEEN run.event AND run.last_event
 WHERE run.id IN (SELECT value FROM json_each(?)) AND run.last_event IS NOT NULL ORDER BY run.id, event.seq
 """
+BLOCKS_OF_BATCH = """
+SELECT run.id, run.workflow, run.event, run.last_event,
+       block.first, block.source, block.series, block.sensor, block.type, block.accepted_at, block.decisions,
+       block.parts, block.subjects, block.data
+FROM run JOIN event_block AS block
+  ON block.first >= coalesce((SELECT max(first) FROM event_block WHERE first <= run.event), run.event)
+ AND block.first <= run.last_event AND block.last >= run.event
+WHERE run.id IN (SELECT value FROM json_each(?)) AND run.last_event IS NOT NULL ORDER BY run.id, block.first
+"""
 SELECT_EVENT = """
-SELECT seq, source, id, sensor, type, subject, time, accepted_at, data, decisions FROM event WHERE seq = ?
+SELECT seq, source, id, sensor, type, subject, time, accepted_at, data, decisions FROM event_row WHERE seq = ?
 """
 SELECT_STEPS = """
 SELECT run, name, outcome, attempt, started_at, finished_at, result, error FROM step
@@ -218,13 +270,14 @@ SELECT run, step, attempt, outcome, started_at, finished_at, error, next_at FROM
 WHERE run IN (SELECT value FROM json_each(?)) ORDER BY run, step, attempt
 """
 LARGEST_ID = """
-SELECT max(coalesce((SELECT max(seq) FROM event), 0), coalesce((SELECT max(id) FROM run), 0),
+SELECT max(coalesce((SELECT max(seq) FROM event_row), 0), coalesce((SELECT max(id) FROM run), 0),
+           coalesce((SELECT last FROM event_block ORDER BY first DESC LIMIT 1), 0),
            coalesce((SELECT max(id) FROM dead_letter), 0))
 """
 
 # Settled: old enough, every run finished before then, and no dead letter that still waits for a human.
 SETTLED_EVENTS = """
-SELECT seq, sensor FROM event WHERE accepted_at < :before
+SELECT seq, seq, sensor FROM event_row AS event WHERE accepted_at < :before
   AND NOT EXISTS (SELECT 1 FROM run WHERE run.event = event.seq
                   AND (run.state <> 'finished' OR run.finished_at >= :before OR run.outcome = 'dead'))
   AND NOT EXISTS (SELECT 1 FROM dead_letter WHERE dead_letter.event = event.seq AND redriven_at IS NULL)
@@ -232,10 +285,23 @@ SELECT seq, sensor FROM event WHERE accepted_at < :before
                   AND (run.state <> 'finished' OR run.finished_at >= :before OR run.outcome = 'dead'))
 ORDER BY seq LIMIT :limit
 """
-RUNS_OF_EVENT = "SELECT id, workflow, outcome FROM run WHERE event = ?"
+# The same of a block, which goes when all its events may.
+SETTLED_BLOCKS = """
+SELECT first, last, sensor FROM event_block AS block WHERE accepted_at < :before
+  AND NOT EXISTS (SELECT 1 FROM run WHERE run.event BETWEEN block.first AND block.last
+                  AND (run.state <> 'finished' OR run.finished_at >= :before OR run.outcome = 'dead'))
+  AND NOT EXISTS (SELECT 1 FROM dead_letter WHERE dead_letter.event BETWEEN block.first AND block.last
+                  AND redriven_at IS NULL)
+  AND NOT EXISTS (SELECT 1 FROM run WHERE run.last_event IS NOT NULL AND run.event < block.first
+                  AND run.last_event >= block.first
+                  AND (run.state <> 'finished' OR run.finished_at >= :before OR run.outcome = 'dead'))
+ORDER BY first LIMIT :limit
+"""
+RUNS_OF_EVENTS = "SELECT id, workflow, outcome FROM run WHERE event BETWEEN ? AND ?"
 DELETE_STEPS = "DELETE FROM step WHERE run = ?"
 DELETE_ATTEMPTS = "DELETE FROM attempt WHERE run = ?"
 DELETE_LETTERS_OF_RUN = "DELETE FROM dead_letter WHERE run = ?"
-DELETE_LETTERS_OF_EVENT = "DELETE FROM dead_letter WHERE event = ?"
+DELETE_LETTERS_OF_EVENTS = "DELETE FROM dead_letter WHERE event BETWEEN ? AND ?"
 DELETE_RUN = "DELETE FROM run WHERE id = ?"
-DELETE_EVENT = "DELETE FROM event WHERE seq = ?"
+DELETE_EVENT = "DELETE FROM event_row WHERE seq = ?"
+DELETE_BLOCK = "DELETE FROM event_block WHERE first = ?"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
+from dataclasses import astuple
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from reactor.store.contract import (
 )
 from reactor.store.sqlite import outbox
 from reactor.store.sqlite import statements as sql
+from reactor.store.sqlite.blocks import event_in, unpack
 from reactor.store.sqlite.connection import DATABASE, as_open_error, open_for_writing
 from reactor.store.sqlite.directory import prepare_directory
 from reactor.store.sqlite.lock import StateLock
@@ -160,12 +162,12 @@ class SqliteStore:
     async def start_runs(self, runs: Sequence[int], at: int) -> None:
         await self._writer.write(Rows({sql.START_RUN: [(at, run) for run in runs]}))
 
-    async def add_batch(self, batch: BatchRow) -> None:
+    async def add_batches(self, batches: Sequence[BatchRow]) -> None:
         def apply(connection: sqlite3.Connection) -> None:
-            row = (batch.id, batch.workflow, batch.first, batch.last, batch.created_at)
-            connection.execute(sql.INSERT_BATCH, row)
-            add_tally(connection, {("workflow", batch.workflow, "fired"): 1})
-            _move(connection, sql.BATCH_CURSOR.format(batch.workflow), {"last": b"%d" % batch.last})
+            connection.executemany(sql.INSERT_BATCH, [astuple(one) for one in batches])
+            last = batches[-1]
+            add_tally(connection, {("workflow", last.workflow, "fired"): len(batches)})
+            _move(connection, sql.BATCH_CURSOR.format(last.workflow), {"last": b"%d" % last.last})
 
         await self._writer.write(Call(apply))
 
@@ -177,16 +179,16 @@ class SqliteStore:
         if kept is None:
             await self.move_cursor(cursor, {"last": b"%d" % since})
         last = since if kept is None else int(kept)
-        rows = await self._all(sql.GATHERED_SINCE, (last, orjson.dumps([*sensors]).decode()))
-        gathered = [row for row in rows if _is_gathered(workflow, row[2])][:most]
-        if not gathered:
+        wanted = {"since": last, "sensors": orjson.dumps([*sensors]).decode()}
+        spans = [
+            (begin, end, accepted_at)
+            for begin, end, accepted_at, decisions in await self._all(sql.GATHERED_SINCE, wanted)
+            if _is_gathered(workflow, decisions)
+        ]
+        if not spans:
             return None
-        return OpenBatch(
-            count=len(gathered),
-            first=gathered[0][0],
-            last=gathered[-1][0],
-            oldest_at=gathered[0][1],
-        )
+        seqs = [seq for begin, end, _ in spans for seq in range(begin, end + 1)][:most]
+        return OpenBatch(count=len(seqs), first=seqs[0], last=seqs[-1], oldest_at=spans[0][2])
 
     async def release_runs(self) -> None:
         await self._writer.write(Rows({sql.RELEASE_RUNS: [()]}))
@@ -312,22 +314,51 @@ class SqliteStore:
                 steps[row[0]].append(StepRow(*row))
             for row in await self._all(sql.SELECT_ATTEMPTS, (begun,)):
                 attempts[row[0]].append(AttemptRow(*row))
-        runs_loaded = [_stored_run(row, steps[row[0]], attempts[row[0]]) for row in heads]
+        batches: Mapping[int, Sequence[EventRow]] = {}
         if any(row[17] is not None for row in heads):
-            await self._load_batches(wanted, {run.id: run for run in runs_loaded})
-        return runs_loaded
+            batches = await self._batches(wanted)
+        loaded = []
+        for row in heads:
+            event = EventRow(*row[7:17]) if row[8] is not None else await self._in_block(row[7])
+            if event is not None:
+                stored = StoredRun(
+                    id=row[0],
+                    workflow=row[1],
+                    key=row[2],
+                    state=row[3],
+                    deaths=row[4],
+                    created_at=row[5],
+                    started_at=row[6],
+                    event=event,
+                    steps=steps[row[0]],
+                    attempts=attempts[row[0]],
+                    batch=batches.get(row[0], ()),
+                )
+                loaded.append(stored)
+        return loaded
 
-    async def _load_batches(self, wanted: str, runs: Mapping[int, StoredRun]) -> None:
+    async def _batches(self, wanted: str) -> Mapping[int, Sequence[EventRow]]:
+        """Return what was gathered for each of these runs, in the order of its numbers."""
         batches: defaultdict[int, list[EventRow]] = defaultdict(list)
         for run, workflow, *event in await self._all(sql.EVENTS_OF_BATCH, (wanted,)):
             if _is_gathered(workflow, event[-1]):
                 batches[run].append(EventRow(*event))
-        for run, events in batches.items():
-            runs[run].batch = events
+        for run, workflow, first, last, *block in await self._all(sql.BLOCKS_OF_BATCH, (wanted,)):
+            events = unpack(block)
+            if _is_gathered(workflow, events[0].decisions):
+                batches[run] += [event for event in events if first <= event.seq <= last]
+        for events in batches.values():
+            events.sort()
+        return batches
 
     async def event(self, seq: int) -> EventRow | None:
         rows = await self._all(sql.SELECT_EVENT, (seq,))
-        return EventRow(*rows[0]) if rows else None
+        return EventRow(*rows[0]) if rows else await self._in_block(seq)
+
+    async def _in_block(self, seq: int) -> EventRow | None:
+        """Return an event that has no row of its own."""
+        blocks = await self._all(sql.BLOCK_OF_EVENT, {"seq": seq})
+        return event_in(blocks, seq) if blocks else None
 
     async def largest_id(self) -> int:
         return int((await self._all(sql.LARGEST_ID, ()))[0][0])
@@ -363,21 +394,6 @@ async def _open_for_reading(path: Path) -> aiosqlite.Connection:
 def _move(connection: sqlite3.Connection, sensor: str, cursor: Mapping[str, bytes | None]) -> None:
     for statement, row in cursor_rows(sensor, cursor):
         connection.execute(statement, row)
-
-
-def _stored_run(row: Any, steps: list[StepRow], attempts: list[AttemptRow]) -> StoredRun:
-    return StoredRun(
-        id=row[0],
-        workflow=row[1],
-        key=row[2],
-        state=row[3],
-        deaths=row[4],
-        created_at=row[5],
-        started_at=row[6],
-        event=EventRow(*row[7:17]),
-        steps=steps,
-        attempts=attempts,
-    )
 
 
 def _is_gathered(workflow: str, decisions: str) -> bool:

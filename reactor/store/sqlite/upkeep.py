@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from reactor.store.contract import DeadLetterRow
 from reactor.store.sqlite import statements as sql
+from reactor.store.sqlite.blocks import event_in, sources_with_blocks
 from reactor.store.sqlite.operations import (
     Accept,
     Tally,
@@ -29,15 +30,18 @@ def count_deaths(connection: sqlite3.Connection, *, most: int, at: int) -> list[
     connection.execute(sql.FORGET_DEATHS)
     connection.execute(sql.COUNT_DEATHS)
     parked = []
-    for run, workflow, deaths, sensor, event_id, event, raw in connection.execute(
+    for run, workflow, deaths, seq, sensor, event_id, raw in connection.execute(
         sql.RUNS_THAT_DIED, (most,)
-    ):
+    ).fetchall():
+        if sensor is None:
+            event = event_in(connection.execute(sql.BLOCK_OF_EVENT, {"seq": seq}).fetchall(), seq)
+            sensor, event_id, raw = event.sensor, event.id, event.data
         letter = DeadLetterRow(
             id=run,
             sensor=sensor,
             event_id=event_id,
             workflow=workflow,
-            event=event,
+            event=seq,
             run=run,
             reason="process_died",
             detail=f"the process died {deaths} times in a row while this run was in flight",
@@ -64,26 +68,38 @@ def redrive(
     elif letter.event is not None:
         add_tally(connection, insert_runs(connection, [offer]))
     else:
-        accept(connection, [Accept(offer, letter.sensor, {})])
+        accept(connection, [Accept(offer, letter.sensor, {})], sources_with_blocks(connection))
     return True
 
 
 def remove_settled(connection: sqlite3.Connection, *, retention: Retention) -> int:
     parameters = {"before": retention.before, "limit": retention.limit}
-    events = connection.execute(sql.SETTLED_EVENTS, parameters).fetchall()
     tally: Tally = defaultdict(int)
-    for seq, sensor in events:
-        for run, workflow, outcome in connection.execute(sql.RUNS_OF_EVENT, (seq,)).fetchall():
-            for statement in (
-                sql.DELETE_STEPS,
-                sql.DELETE_ATTEMPTS,
-                sql.DELETE_LETTERS_OF_RUN,
-                sql.DELETE_RUN,
-            ):
-                connection.execute(statement, (run,))
-            tally["workflow", workflow, f"removed_{outcome}"] += 1
-        connection.execute(sql.DELETE_LETTERS_OF_EVENT, (seq,))
-        connection.execute(sql.DELETE_EVENT, (seq,))
-        tally["sensor", sensor, "removed"] += 1
+    removed = 0
+    for statement, delete in (
+        (sql.SETTLED_EVENTS, sql.DELETE_EVENT),
+        (sql.SETTLED_BLOCKS, sql.DELETE_BLOCK),
+    ):
+        for first, last, sensor in connection.execute(statement, parameters).fetchall():
+            if removed >= retention.limit:
+                break
+            _remove_runs(connection, first, last, tally)
+            connection.execute(sql.DELETE_LETTERS_OF_EVENTS, (first, last))
+            connection.execute(delete, (first,))
+            tally["sensor", sensor, "removed"] += last - first + 1
+            removed += last - first + 1
     add_tally(connection, tally)
-    return len(events)
+    return removed
+
+
+def _remove_runs(connection: sqlite3.Connection, first: int, last: int, tally: Tally) -> None:
+    """Remove the runs of the events from `first` to `last`, and add them to the tally."""
+    for run, workflow, outcome in connection.execute(sql.RUNS_OF_EVENTS, (first, last)).fetchall():
+        for statement in (
+            sql.DELETE_STEPS,
+            sql.DELETE_ATTEMPTS,
+            sql.DELETE_LETTERS_OF_RUN,
+            sql.DELETE_RUN,
+        ):
+            connection.execute(statement, (run,))
+        tally["workflow", workflow, f"removed_{outcome}"] += 1

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """A whole database: its version, its definitions, and the rows of each table, by the names of their columns."""
+    """A whole database: its version, its definitions, and the rows of each table and view, by column."""
 
     version: int
     definitions: Sequence[str]
@@ -43,7 +43,7 @@ def content(path: Path) -> Content:
         tables = [
             row["name"]
             for row in database.execute(
-                "SELECT name FROM sqlite_schema WHERE type = 'table'"
+                "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')"
                 " AND name NOT LIKE 'sqlite_%' ORDER BY name"
             )
         ]
@@ -58,7 +58,7 @@ def content(path: Path) -> Content:
 
 
 def definitions(database: sqlite3.Connection) -> list[str]:
-    """Return every table and index as SQL, in the order of their names."""
+    """Return every table, index and view as SQL, in the order of their names."""
     cursor = database.cursor()
     cursor.row_factory = None
     cursor.execute(
@@ -68,7 +68,7 @@ def definitions(database: sqlite3.Connection) -> list[str]:
 
 
 def defined_by(version: int) -> list[str]:
-    """Return every table and index that the first `version` migrations make."""
+    """Return every table, index and view that the first `version` migrations make."""
     with closing(sqlite3.connect(":memory:")) as database:
         for script in migrations()[:version]:
             database.executescript(script)
