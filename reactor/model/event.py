@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
 # Any where none is given: `Event` alone is a complete annotation in a step.
@@ -43,6 +46,31 @@ class Event(Generic[D]):
         _put_time(self, time)
         _put_data(self, data)
         _put_subject(self, subject)
+
+    @classmethod
+    def alike(
+        cls,
+        *,
+        ids: Iterable[str],
+        source: str,
+        type: str,  # noqa: A002  # the names of CloudEvents
+        times: Sequence[datetime],
+        data: Iterable[D],
+        subjects: Iterable[str | None],
+    ) -> list[Event[D]]:
+        """Return events of one source and type, as many as `times`: for sensors that make them by the thousand."""
+        made: list[Event[D]] = [*map(object.__new__, repeat(cls, len(times)))]
+        for put, column in (
+            (_put_id, ids),
+            (_put_source, repeat(source)),
+            (_put_type, repeat(type)),
+            (_put_time, times),
+            (_put_data, data),
+            (_put_subject, subjects),
+        ):
+            # Exhausts it and keeps nothing: a loop of the interpreter's own for each column.
+            deque(map(put, made, column), maxlen=0)
+        return made
 
 
 _put_id, _put_source, _put_type, _put_time, _put_data, _put_subject = (

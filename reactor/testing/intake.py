@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reactor.clock import Clock, SystemClock
+from reactor.engine.event_json import encode
 from reactor.errors import OverloadedError
 from reactor.model.secret import read_secret
 from reactor.model.sensor import Accepted, HookRequest, HookResponse
@@ -116,8 +117,13 @@ class RecordingIntake:
         return (await self.accept_many([event], cursor=cursor))[0]
 
     async def accept_many(
-        self, events: Sequence[Event[Any]], *, cursor: Mapping[str, bytes | None] | None = None
+        self,
+        events: Sequence[Event[Any]],
+        *,
+        cursor: Mapping[str, bytes | None] | None = None,
+        json: Sequence[bytes] | None = None,
     ) -> Sequence[Accepted]:
+        assert json is None or [*json] == [encode(event.data) for event in events]
         await self._credit.wait()
         self._raise_failure()
         answers = []

@@ -3,52 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
-from dataclasses import dataclass
-from itertools import islice, repeat
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 from reactor.api import StoreFullError
+from reactor_sensors._kafka_hand import BYTES_PER_COMMIT, RECORDS_PER_COMMIT, Chunk, Hand
 from reactor_sensors._kafka_poison import RegistryError
-from reactor_sensors._kafka_positions import cursor_key
 from reactor_sensors._kafka_record import Poison, poison_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from datetime import datetime
 
-    from reactor.api import Event, Intake
+    from reactor.api import Intake
+    from reactor_sensors._kafka_hand import DecodedChunk, Place
     from reactor_sensors._kafka_positions import Partition
-    from reactor_sensors._kafka_record import Decoder, Origin, RawRecord
+    from reactor_sensors._kafka_record import Decoder, RawRecord
 
-RECORDS_PER_COMMIT = 500
-BYTES_PER_COMMIT = 1024 * 1024
 # In hand besides what the client itself has fetched: enough for the next commits to be ready at once.
 MOST_RECORDS_IN_HAND = 4 * RECORDS_PER_COMMIT
 MOST_BYTES_IN_HAND = 8 * BYTES_PER_COMMIT
 FIRST_REFUSAL_WAIT_SECONDS = 0.1
 LONGEST_REFUSAL_WAIT_SECONDS = 30.0
 LONGEST_SCHEMA_WAIT_SECONDS = 5.0
-
-
-# Compared by identity: each record in hand is counted under its own.
-@dataclass(frozen=True, slots=True, eq=False)
-class Place:
-    """A partition that may be written: where its records come from and the cursor key of its offset."""
-
-    partition: Partition
-    origin: Origin
-    key: str
-
-
-def place_of(partition: Partition, origin: Origin, cluster: str) -> Place:
-    """Return the place of a partition."""
-    return Place(
-        partition, origin, cursor_key(cluster, origin.topic, origin.generation, origin.partition)
-    )
-
-
-_Offered: TypeAlias = tuple[Place, "RawRecord"]
 
 
 class Journal:
@@ -72,11 +49,10 @@ class Journal:
         self.written: dict[Partition, int] = {}
         self._intake, self._decoder, self._may_write = intake, decoder, may_write
         self._loop = asyncio.get_running_loop()
-        # With their sizes; and what the first of them were decoded to while the ones before were written.
-        self._hand: deque[tuple[Place, RawRecord, int]] = deque()
-        self._ahead: deque[Event[Any] | Poison] = deque()
+        self._hand = Hand()
+        # What is written next, taken and decoded while what comes before it is being written.
+        self._ahead: DecodedChunk | None = None
         self._held: Counter[Partition] = Counter()
-        self._bytes = 0
         self._filled = asyncio.Event()
         self._roomy = asyncio.Event()
         self._roomy.set()
@@ -115,10 +91,8 @@ class Journal:
 
     def offer(self, place: Place, records: Sequence[RawRecord]) -> None:
         """Take records of one partition, in order. Never waits; the caller looks for room before it fetches."""
-        sizes = [_size(record) for record in records]
-        self._hand.extend(zip(repeat(place), records, sizes, strict=False))
+        self._hand.add(place, records)
         self._held[place.partition] += len(records)
-        self._bytes += sum(sizes)
         self._measure()
 
     async def run(self) -> None:
@@ -137,9 +111,8 @@ class Journal:
         What waits for credit longer than the grace is given up; it will be read again, by whoever owns it then.
         """
         self._hand.clear()
-        self._ahead.clear()
+        self._ahead = None
         self._held.clear()
-        self._bytes = 0
         self._measure()
         if self._scope is not None and not self._scope.expired():
             # Nothing is being written of what waits for a registry, or for a group that does not answer.
@@ -149,8 +122,9 @@ class Journal:
         await self._find_out()
 
     async def _write_next(self) -> None:
-        chunk, decoded = self._take()
-        places = Counter([place for place, _ in chunk])
+        decoded, self._ahead = self._ahead, None
+        chunk = self._hand.take() if decoded is None else decoded.chunk
+        places = Counter(chunk.places)
         self._uncertain = {place.partition: place.key for place in places}
         scope = asyncio.timeout(None)
         try:
@@ -159,7 +133,7 @@ class Journal:
                 if self._decoder.needs_schemas:
                     await self._write_with_schemas(chunk)
                 else:
-                    await self._write(chunk, decoded + self._decode(chunk[len(decoded) :]))
+                    await self._write(decoded or self._decode(chunk))
             self._uncertain = {}
         except TimeoutError:
             if not scope.expired():
@@ -186,33 +160,13 @@ class Journal:
                 self.written[partition] = int(cursor[key])
         self._uncertain = {}
 
-    def _take(self) -> tuple[Sequence[_Offered], list[Event[Any] | Poison]]:
-        """Return the next records, and what the first of them are decoded to already."""
-        chunk: list[_Offered] = []
-        hand, taken_bytes = self._hand, 0
-        for _ in range(min(RECORDS_PER_COMMIT, len(hand))):
-            place, record, size = hand[0]
-            if chunk and taken_bytes + size > BYTES_PER_COMMIT:
-                break
-            taken_bytes += size
-            hand.popleft()
-            chunk.append((place, record))
-        self._bytes -= taken_bytes
-        return chunk, [self._ahead.popleft() for _ in range(min(len(chunk), len(self._ahead)))]
-
     def _decode_ahead(self) -> None:
         """Decode what will be written next, in time that is otherwise spent waiting for a commit."""
-        first = len(self._ahead)
-        self._ahead.extend(
-            self._decode(
-                [
-                    (place, record)
-                    for place, record, _ in islice(self._hand, first, RECORDS_PER_COMMIT)
-                ]
-            )
-        )
+        if self._ahead is None and self._hand.has_whole_chunk():
+            self._ahead = self._decode(self._hand.take())
+            self._measure()
 
-    async def _write_with_schemas(self, chunk: Sequence[_Offered]) -> None:
+    async def _write_with_schemas(self, chunk: Chunk) -> None:
         """Write what has its schemas, then ask for those that could not be had; what waits keeps its order."""
         waiting, delay = chunk, FIRST_REFUSAL_WAIT_SECONDS
         while waiting:
@@ -221,7 +175,7 @@ class Journal:
             self._is_waiting = False
             ready, waiting = self._part(waiting)
             # What others' schemas may cost is bounded, and still too long to keep the loop from its heartbeats.
-            await self._write(ready, await asyncio.to_thread(self._decode, ready))
+            await self._write(await asyncio.to_thread(self._decode, ready))
             if waiting:
                 self._say(why or "schemas are asked for again")
                 self._is_waiting = True
@@ -229,24 +183,25 @@ class Journal:
                 delay = min(delay * 2, LONGEST_SCHEMA_WAIT_SECONDS)
         self._say("")
 
-    async def _prepare(self, chunk: Sequence[_Offered]) -> str:
+    async def _prepare(self, chunk: Chunk) -> str:
         """Learn the schemas of records; return why some of them cannot be learnt."""
         try:
-            await self._decoder.prepare([record for _, record in chunk])
+            await self._decoder.prepare(chunk.records)
         except RegistryError as error:
             return str(error)
         return ""
 
-    def _part(self, chunk: Sequence[_Offered]) -> tuple[Sequence[_Offered], Sequence[_Offered]]:
+    def _part(self, chunk: Chunk) -> tuple[Chunk, Chunk]:
         """Return what can be written, and what waits for its schema or behind one of its partition that does."""
-        ready, waiting = [], []
+        ready, waiting = Chunk([], []), Chunk([], [])
         closed: set[Partition] = set()
         for place, record in chunk:
-            if place.partition in closed or self._decoder.lacks_schema(record):
+            is_waiting = place.partition in closed or self._decoder.lacks_schema(record)
+            if is_waiting:
                 closed.add(place.partition)
-                waiting.append((place, record))
-            else:
-                ready.append((place, record))
+            side = waiting if is_waiting else ready
+            side.places.append(place)
+            side.records.append(record)
         return ready, waiting
 
     def _say(self, trouble: str) -> None:
@@ -261,47 +216,45 @@ class Journal:
         self.trouble = trouble
         self._tell()
 
-    def _decode(self, chunk: Sequence[_Offered]) -> list[Event[Any] | Poison]:
-        now = self._intake.clock.now()
-        return [self._decoder.decode(place.origin, record, now=now) for place, record in chunk]
+    def _decode(self, chunk: Chunk) -> DecodedChunk:
+        return chunk.decoded(self._decoder, self._intake.clock.now())
 
-    async def _write(
-        self, chunk: Sequence[_Offered], decoded: Sequence[Event[Any] | Poison]
-    ) -> None:
+    async def _write(self, decoded: DecodedChunk) -> None:
         """Write records in order: what comes before poison is durable before it is."""
         begin = 0
-        for end, made in enumerate(decoded):
-            if isinstance(made, Poison):
-                await self._accept(chunk[begin:end], decoded[begin:end])
-                place, record = chunk[end]
-                await self._reject(made, {place: record.offset + 1})
-                begin = end + 1
-        await self._accept(chunk[begin:], decoded[begin:])
+        if Poison in {*map(type, decoded.made)}:
+            for end, made in enumerate(decoded.made):
+                if isinstance(made, Poison):
+                    await self._accept(decoded.part(begin, end))
+                    await self._reject(made, decoded.chunk.part(end, end + 1).reached())
+                    begin = end + 1
+        await self._accept(decoded.part(begin))
 
-    async def _accept(self, chunk: Sequence[_Offered], decoded: Sequence[Any]) -> None:
+    async def _accept(self, decoded: DecodedChunk) -> None:
         """Accept the events that records were decoded to."""
-        if not chunk:
+        events: Sequence[Any] = decoded.made
+        if not events:
             return
-        reached = {place: record.offset + 1 for place, record in chunk}
+        reached = decoded.chunk.reached()
         if not self._decoder.needs_schemas:
             self._loop.call_soon(self._decode_ahead)
         try:
             await self._keep_trying(
-                lambda: self._intake.accept_many(decoded, cursor=_cursor(reached))
+                lambda: self._intake.accept_many(events, cursor=_cursor(reached), json=decoded.json)
             )
         except (ValueError, TypeError, RecursionError) as error:
             # One of them is no JSON after all, nested too deep for instance; it must not stop the others.
-            if len(chunk) > 1:
-                for alone, made in zip(chunk, decoded, strict=True):
-                    await self._accept([alone], [made])
+            if len(events) > 1:
+                for number in range(len(events)):
+                    await self._accept(decoded.part(number, number + 1))
                 return
-            place, record = chunk[0]
+            ((place, record),) = decoded.chunk
             detail = f"the event cannot be stored: {error}"
             await self._reject(
                 poison_of(place.origin, record, reason="not_storable", detail=detail), reached
             )
         else:
-            self._newest = decoded[-1].time
+            self._newest = events[-1].time
             self._note(reached)
 
     async def _reject(self, poison: Poison, reached: Mapping[Place, int]) -> None:
@@ -344,8 +297,9 @@ class Journal:
             self.written[place.partition] = offset
 
     def _measure(self) -> None:
-        _set(self._filled, bool(self._hand))
-        has_room = len(self._hand) < MOST_RECORDS_IN_HAND and self._bytes < MOST_BYTES_IN_HAND
+        hand = self._hand
+        _set(self._filled, len(hand) > 0 or self._ahead is not None)
+        has_room = len(hand) < MOST_RECORDS_IN_HAND and hand.size_bytes < MOST_BYTES_IN_HAND
         _set(self._roomy, has_room)
 
 
@@ -358,7 +312,3 @@ def _set(event: asyncio.Event, is_so: bool) -> None:
 
 def _cursor(reached: Mapping[Place, int]) -> dict[str, bytes]:
     return {place.key: b"%d" % offset for place, offset in reached.items()}
-
-
-def _size(record: RawRecord) -> int:
-    return len(record.value or b"") + len(record.key or b"") + 64

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from reactor.api import ReactorError
 from reactor_sensors._kafka_client import TroubleError
-from reactor_sensors._kafka_journal import Journal, Place, place_of
+from reactor_sensors._kafka_hand import Place, place_of
+from reactor_sensors._kafka_journal import Journal
 from reactor_sensors._kafka_positions import Partition, way_on
 from reactor_sensors._kafka_progress import Progress
 from reactor_sensors._kafka_record import Origin

@@ -29,7 +29,7 @@ V = TypeVar("V")
 
 _ENVELOPE_VERSION = 1
 _BASE64 = "base64:"
-_TIMESTAMP_TYPES = ("create", "append")
+TIMESTAMP_TYPES = ("create", "append")
 # Kafka did not exist before; an older timestamp is a broken clock or an invention.
 _EARLIEST = datetime(2011, 1, 1, tzinfo=UTC)
 _MOST_AHEAD = timedelta(days=1)
@@ -142,7 +142,7 @@ class Decoder:
         self._read: Callable[[bytes], Any] = _READ.get(decoding, _loads)
         if model is not None:
             self._read = partial(_model_value, TypeAdapter(model))
-        self._largest_bytes = largest_bytes
+        self.largest_bytes = largest_bytes
         self._schemas = schemas
         # The last timestamp and its instant: records that were sent together mostly share it.
         self._timestamp: int | None = None
@@ -152,6 +152,11 @@ class Decoder:
     def needs_schemas(self) -> bool:
         """Whether records must be prepared; decoding them is then work for a thread, not for the loop."""
         return self._schemas is not None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether values are JSON, of no model and no schema."""
+        return self._read is _loads and self._schemas is None
 
     async def prepare(self, records: Iterable[RawRecord]) -> None:
         """Learn the schemas of these records. Raises RegistryError for those that cannot be learnt now."""
@@ -167,7 +172,7 @@ class Decoder:
         return schema is not None and self._schemas.lacks(schema)
 
     def _schema_of(self, record: RawRecord) -> SchemaRef | None:
-        if record.value is None or len(record.value) > self._largest_bytes:
+        if record.value is None or len(record.value) > self.largest_bytes:
             return None
         try:
             return unframe(record)[0]
@@ -185,12 +190,13 @@ class Decoder:
             id=f"{origin.topic}/{origin.partition}/{record.offset}",
             source=origin.source,
             type=RECORD,
-            time=self._time(record.timestamp, now),
+            time=self.instant(record.timestamp, now),
             data=_readable(origin, record, key, value),
             subject=key,
         )
 
-    def _time(self, timestamp: int | None, now: datetime) -> datetime:
+    def instant(self, timestamp: int | None, now: datetime) -> datetime:
+        """Return the instant of a record's timestamp in milliseconds, `now` where that is none."""
         if timestamp is None:
             return now
         if timestamp != self._timestamp:
@@ -205,10 +211,10 @@ class Decoder:
         raw = record.value
         if raw is None:
             return None
-        if len(raw) > self._largest_bytes:
+        if len(raw) > self.largest_bytes:
             raise PoisonError(
                 "too_large",
-                f"the value is {len(raw):,} bytes, more than the {self._largest_bytes:,} of largest_bytes",
+                f"the value is {len(raw):,} bytes, more than the {self.largest_bytes:,} of largest_bytes",
             )
         if self._schemas is not None:
             return self._schema_value(self._schemas, record)
@@ -300,11 +306,9 @@ def _readable(origin: Origin, record: RawRecord, key: str | None, value: Any) ->
     _put_key(made, key)
     _put_value(made, value)
     headers = record.headers
-    _put_headers(
-        made, tuple([(name, spell_bytes(text)) for name, text in headers]) if headers else ()
-    )
+    _put_headers(made, spell_headers(headers) if headers else ())
     _put_timestamp(made, -1 if record.timestamp is None else record.timestamp)
-    _put_timestamp_type(made, _TIMESTAMP_TYPES[record.timestamp_type == 1])
+    _put_timestamp_type(made, TIMESTAMP_TYPES[record.timestamp_type == 1])
     return made
 
 
@@ -326,6 +330,13 @@ def spell_bytes(raw: bytes | None) -> str | None:
     except UnicodeDecodeError:
         return _BASE64 + base64.b64encode(raw).decode()
     return _BASE64 + base64.b64encode(raw).decode() if text.startswith(_BASE64) else text
+
+
+def spell_headers(
+    headers: Sequence[tuple[str, bytes | None]],
+) -> tuple[tuple[str, str | None], ...]:
+    """Return headers with their values as text."""
+    return tuple([(name, spell_bytes(text)) for name, text in headers])
 
 
 def unspell_bytes(text: str) -> bytes:

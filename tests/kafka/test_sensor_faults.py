@@ -40,7 +40,7 @@ from reactor_sensors.kafka import Kafka
 path, bootstrap, topic = sys.argv[1:]
 
 class FileIntake(RecordingIntake):
-    async def accept_many(self, events, *, cursor=None):
+    async def accept_many(self, events, *, cursor=None, **_):
         await asyncio.sleep(0.003)
         line = {"numbers": [e.data.value for e in events], "cursor": spelled(cursor)}
         os.write(file, json.dumps(line).encode() + b"\\n")

@@ -17,6 +17,7 @@ from reactor.api import Event, StoreFullError
 from reactor.testing import LoopClock, RecordingIntake, SensorContract, running
 from reactor_sensors import _kafka_client
 from reactor_sensors._kafka_client import TroubleError
+from reactor_sensors._kafka_hand import RECORDS_PER_COMMIT
 from reactor_sensors._kafka_positions import Bounds, Catalog, Partition, Topic, cursor_key
 from reactor_sensors.kafka import Kafka
 
@@ -336,10 +337,10 @@ async def test_an_event_that_cannot_be_stored_does_not_stop_the_others(
     cluster: FakeCluster,
 ) -> None:
     class Picky(RecordingIntake):
-        async def accept_many(self, events: Any, *, cursor: Any = None) -> Any:
+        async def accept_many(self, events: Any, *, cursor: Any = None, json: Any = None) -> Any:
             if any(event.data.value == 2 for event in events):
                 raise ValueError("too deep")
-            return await super().accept_many(events, cursor=cursor)
+            return await super().accept_many(events, cursor=cursor, json=json)
 
     cluster.produce(b"1", b"2", b"3")
     async with reading(Picky("kafka")) as intake:
@@ -408,8 +409,8 @@ async def test_a_revocation_waits_for_what_is_being_written_and_commits_it(
         await asyncio.sleep(0.1)
         intake.relieve()
         await rebalancing
-        assert cluster.committed == {P0: 500}
-        assert kept(intake) == len(intake.events) == 500
+        assert cluster.committed == {P0: RECORDS_PER_COMMIT}
+        assert kept(intake) == len(intake.events) == RECORDS_PER_COMMIT
 
 
 async def test_what_was_decoded_before_a_revocation_is_forgotten_with_its_records(

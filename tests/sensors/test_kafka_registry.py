@@ -19,7 +19,8 @@ from reactor.api import Event, SettingsError
 from reactor.testing import RecordingIntake
 from reactor.testing.schema_registry import SchemaRegistry
 from reactor_sensors import _registry_client
-from reactor_sensors._kafka_journal import Journal, place_of
+from reactor_sensors._kafka_hand import place_of
+from reactor_sensors._kafka_journal import Journal
 from reactor_sensors._kafka_poison import RegistryError
 from reactor_sensors._kafka_positions import Partition
 from reactor_sensors._kafka_record import Decoder, Origin, Poison
