@@ -13,7 +13,7 @@ from reactor.model.trigger import Fired, Gathered
 from reactor.store.contract import DIGITS, EventBlock, EventRow, split_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from datetime import datetime
 
     from reactor.engine.matching import Listener
@@ -184,13 +184,15 @@ class Arrivals:
             begin += size
         return blocks
 
-    def gathered(self, first: int, known: Container[int]) -> dict[str, list[Arrived]]:
+    def gathered(self, first: int, known: Collection[int]) -> dict[str, list[Arrived]]:
         """Return the events that wait for a batch, by workflow, but for those `known` before."""
         if self.shared is not None:
             names = [
                 each.graph.name for each, decision in self.shared if isinstance(decision, Gathered)
             ]
-            new = [one for one in self.numbered(first) if one.seq not in known] if names else []
+            new = self.numbered(first) if names else []
+            if known:
+                new = [one for one in new if one.seq not in known]
             return dict.fromkeys(names, new)
         gathered: dict[str, list[Arrived]] = {}
         for arrived, decisions in zip(self.numbered(first), self.decisions, strict=True):

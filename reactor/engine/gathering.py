@@ -53,6 +53,8 @@ class Gathered:
     last: int
     timer: asyncio.TimerHandle
     events: list[Arrived] | None
+    # What the data of those at hand take.
+    size_bytes: int = 0
 
 
 class BatchStarter(Protocol):
@@ -99,7 +101,7 @@ class Gathering:
         self._lines: dict[str, deque[BatchRow]] = {}
         self._writing: dict[str, asyncio.Task[object]] = {}
         # Batches whose events are all at hand, by the run's id.
-        self._whole: dict[int, tuple[BatchRow, Sequence[Arrived]]] = {}
+        self._whole: dict[int, tuple[BatchRow, Gathered]] = {}
         self._kept = 0
         self._kept_bytes = 0
 
@@ -109,8 +111,7 @@ class Gathering:
         for run in [*self._whole]:
             self.take(run)
         for gathered in self._open.values():
-            self._let_go(gathered.events or ())
-            gathered.events = None
+            self._let_go(gathered)
         batches = {graph.name: graph for graph in graphs if graph.batch is not None}
         for name in self._batches.keys() - batches.keys():
             self._forget(name)
@@ -202,23 +203,27 @@ class Gathering:
             return
         size_bytes = sum([len(one.raw) for one in part])
         if self._kept + len(part) > MOST_KEPT or self._kept_bytes + size_bytes > MOST_KEPT_BYTES:
-            self._let_go(gathered.events)
-            gathered.events = None
+            self._let_go(gathered)
             return
         self._kept += len(part)
         self._kept_bytes += size_bytes
         gathered.events += part
+        gathered.size_bytes += size_bytes
 
-    def _let_go(self, events: Sequence[Arrived]) -> None:
-        self._kept -= len(events)
-        self._kept_bytes -= sum([len(one.raw) for one in events])
+    def _let_go(self, gathered: Gathered) -> list[Arrived] | None:
+        """Keep the events of a batch at hand no longer; return them."""
+        events, gathered.events = gathered.events, None
+        if events is not None:
+            self._kept -= len(events)
+            self._kept_bytes -= gathered.size_bytes
+        return events
 
     def take(self, run: int) -> tuple[BatchRow, Sequence[Arrived]] | None:
         """Return a batch with its events, once; None where they are not at hand."""
-        whole = self._whole.pop(run, None)
-        if whole is not None:
-            self._let_go(whole[1])
-        return whole
+        row, gathered = self._whole.pop(run, (None, None))
+        if row is None or gathered is None:
+            return None
+        return row, self._let_go(gathered) or ()
 
     def stop(self) -> None:
         """Begin no more batches; what is gathered waits for the next start."""
@@ -243,7 +248,7 @@ class Gathering:
             line = self._lines.setdefault(workflow, deque())
             row = self._row(workflow, gathered.first, gathered.last)
             if gathered.events is not None:
-                self._whole[row.id] = (row, gathered.events)
+                self._whole[row.id] = (row, gathered)
             line.append(row)
             if workflow not in self._writing:
                 self._writing[workflow] = self._spawn(self._line_up(workflow, line))
@@ -284,6 +289,6 @@ class Gathering:
         gathered = self._open.pop(workflow, None)
         if gathered is not None:
             gathered.timer.cancel()
-            self._let_go(gathered.events or ())
+            self._let_go(gathered)
         self._unread.pop(workflow, None)
         self._early.pop(workflow, None)

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from reactor.clock import from_micros, monotonic
 from reactor.engine.crew import Result
-from reactor.engine.step_call import LONGEST_ERROR, call_step, context_for, event_for
+from reactor.engine.step_call import (
+    LONGEST_ERROR,
+    call_step,
+    context_for,
+    event_for,
+    events_for,
+)
 from reactor.errors import ResultError, StoreFullError
 from reactor.model.context import Context
 from reactor.model.graph import downstream
@@ -301,7 +307,7 @@ class ActiveRun:
             if name == "event":
                 arguments[name] = event_for(step, self._event, self._event_json)
             elif name == "events":
-                arguments[name] = [event_for(step, event, raw) for event, raw in self._batch]
+                arguments[name] = events_for(step, self._batch)
             elif name == "ctx":
                 context = context_for(self.graph, step, self.id, attempt)
                 arguments[name] = self._contexts[step.name] = context

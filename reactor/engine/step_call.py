@@ -16,7 +16,7 @@ from reactor.model.trigger import spell_error
 from reactor.telemetry.facts import ThreadAbandoned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import timedelta
 
     from reactor.engine.tools import Tools
@@ -105,6 +105,13 @@ def event_for(step: Step, event: Event[Any], raw: bytes) -> Event[Any]:
         raise ResultError(
             f"the event's data does not fit the annotation of step {step.name!r}: {error.errors()[0]['msg']}"
         ) from None
+
+
+def events_for(step: Step, batch: Sequence[tuple[Event[Any], bytes]]) -> list[Event[Any]]:
+    """Return the events of a batch as `event_for` does each."""
+    if step.event_data is None:
+        return [event for event, _ in batch]
+    return [event_for(step, event, raw) for event, raw in batch]
 
 
 def _spell_failure(step: Step, error: BaseException) -> str:

@@ -14,6 +14,7 @@ import orjson
 
 from reactor.api import Event
 from reactor_sensors._kafka_record import (
+    BASE64,
     RECORD,
     TIMESTAMP_TYPES,
     KafkaRecord,
@@ -65,13 +66,12 @@ def _all_events(
         return None
     try:
         values = [None if raw is None else orjson.loads(raw) for raw in raws]
-        told = [-1 if each is None else each for each in timestamps]
         instants = {each: decoder.instant(each, now) for each in {*timestamps}}
+        told = [-1 if each is None else each for each in timestamps]
         keys = _spell_keys([record.key for record in records])
         offsets = [record.offset for record in records]
-        headers = [record.headers for record in records]
-        spelled = [spell_headers(each) if each else () for each in headers]
-        types = [TIMESTAMP_TYPES[record.timestamp_type == 1] for record in records]
+        headers, written_headers = _spell_headers([record.headers for record in records])
+        types = _types([record.timestamp_type for record in records])
         data = _records(
             len(records),
             topic=repeat(origin.topic),
@@ -79,7 +79,7 @@ def _all_events(
             offset=offsets,
             key=keys,
             value=values,
-            headers=spelled,
+            headers=headers,
             timestamp=told,
             timestamp_type=types,
         )
@@ -94,10 +94,10 @@ def _all_events(
                 offsets,
                 map(orjson.dumps, keys),
                 map(orjson.dumps, values),
-                [orjson.dumps(each) if each else _NO_HEADERS for each in spelled],
+                written_headers,
                 told,
                 map(str.encode, types),
-                strict=True,
+                strict=False,
             )
         ]
     except (ValueError, TypeError):
@@ -115,7 +115,31 @@ def _all_events(
 
 
 def _spell_keys(keys: Sequence[bytes | None]) -> list[str | None]:
-    return [None if key is None else spell_bytes(key) for key in keys]
+    """Return keys as `spell_bytes` spells each."""
+    try:
+        texts = [None if key is None else key.decode() for key in keys]
+    except UnicodeDecodeError:
+        return [spell_bytes(key) for key in keys]
+    if BASE64 in "".join([text for text in texts if text]):
+        return [spell_bytes(key) for key in keys]
+    return texts
+
+
+def _spell_headers(
+    headers: Sequence[Sequence[tuple[str, bytes | None]]],
+) -> tuple[Iterable[Sequence[tuple[str, str | None]]], Iterable[bytes]]:
+    """Return headers as text and as JSON. Most records have none, and mostly none of them has any."""
+    if not any(headers):
+        return repeat(()), repeat(_NO_HEADERS)
+    spelled = [spell_headers(each) if each else () for each in headers]
+    return spelled, [orjson.dumps(each) if each else _NO_HEADERS for each in spelled]
+
+
+def _types(kinds: Sequence[int | None]) -> Iterable[str]:
+    """Return what the timestamps are. Mostly all are the same."""
+    if kinds.count(kinds[0]) == len(kinds):
+        return repeat(TIMESTAMP_TYPES[kinds[0] == 1])
+    return [TIMESTAMP_TYPES[kind == 1] for kind in kinds]
 
 
 def _records(count: int, **columns: Iterable[Any]) -> list[KafkaRecord[Any]]:

@@ -7,10 +7,10 @@ Message format: https://kafka.apache.org/documentation/#messageformat
 from __future__ import annotations
 
 import struct
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from aiokafka.consumer import fetcher
+from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords
 
@@ -56,13 +56,10 @@ class _Batch:
         return getattr(self._batch, name)
 
     def __iter__(self) -> Iterator[Any]:
-        count = 0
         try:
-            for record in self._batch:
-                yield record
-                count += 1
+            return iter([*self._batch])
         except UnicodeDecodeError:
-            yield from islice(_LenientBatch(self._raw), count, None)
+            return iter(_LenientBatch(self._raw))
 
 
 class LenientRecords:
@@ -87,6 +84,17 @@ class LenientRecords:
         return _Batch(batch, self._data[start : self._position])
 
 
+class PlainRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka is untyped
+    """What a fetch brought of a partition: records as they were read, without what aiokafka adds to each."""
+
+    def __iter__(self) -> Any:
+        return self._records_iterator
+
+    def _consumer_record(self, tp: object, record: Any) -> Any:
+        return record
+
+
 def read_leniently() -> None:
     """Let aiokafka's consumers in this process read so. There is no other place to say it; may be repeated."""
     fetcher.MemoryRecords = LenientRecords
+    fetcher.PartitionRecords = PlainRecords

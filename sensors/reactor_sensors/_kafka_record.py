@@ -28,7 +28,7 @@ Decoding: TypeAlias = Literal["json", "text", "bytes", "avro", "json-schema"]
 V = TypeVar("V")
 
 _ENVELOPE_VERSION = 1
-_BASE64 = "base64:"
+BASE64 = "base64:"
 TIMESTAMP_TYPES = ("create", "append")
 # Kafka did not exist before; an older timestamp is a broken clock or an invention.
 _EARLIEST = datetime(2011, 1, 1, tzinfo=UTC)
@@ -328,8 +328,8 @@ def spell_bytes(raw: bytes | None) -> str | None:
     try:
         text = raw.decode()
     except UnicodeDecodeError:
-        return _BASE64 + base64.b64encode(raw).decode()
-    return _BASE64 + base64.b64encode(raw).decode() if text.startswith(_BASE64) else text
+        return BASE64 + base64.b64encode(raw).decode()
+    return BASE64 + base64.b64encode(raw).decode() if text.startswith(BASE64) else text
 
 
 def spell_headers(
@@ -341,8 +341,8 @@ def spell_headers(
 
 def unspell_bytes(text: str) -> bytes:
     """Return the bytes that `spell_bytes` spelled."""
-    if text.startswith(_BASE64):
-        return base64.b64decode(text.removeprefix(_BASE64))
+    if text.startswith(BASE64):
+        return base64.b64decode(text.removeprefix(BASE64))
     return text.encode()
 
 
