@@ -391,7 +391,10 @@ class Store(Protocol):
         ...
 
     async def largest_id(self) -> int:
-        """Return the largest id of any event, run or dead letter, 0 for none."""
+        """Return the largest id of any event, run or dead letter, and of where batches begin; 0 for none.
+
+        A clock that was set back must not give an event a number that its workflow takes for one of an earlier batch.
+        """
         ...
 
     def statistics(self) -> StoreStatistics:

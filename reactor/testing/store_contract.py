@@ -224,6 +224,13 @@ class StoreContract(BlockContract):
         assert [event.seq for event in run.batch] == [11, 13]
         assert await store.pending_counts() == {"w": 1}
 
+    async def test_no_id_is_below_where_batches_begin(self, open_store: OpenStore) -> None:
+        store = await open_store()
+        await store.open_batch("w", ["s"], 99, 9)
+        assert await store.largest_id() == 99
+        store = await open_store()
+        assert await store.largest_id() == 99
+
     async def test_of_more_events_than_a_batch_may_hold_the_first_are_found(
         self, open_store: OpenStore
     ) -> None:

@@ -28,7 +28,7 @@ def check(world: World) -> list[str]:
     findings: list[str] = []
     for look in (_check_sources, _check_runs, _check_batches, _check_ends, _check_effects):
         findings += look(world)
-    for look in (_check_keys, _check_sums, _check_parked):
+    for look in (_check_keys, _check_references, _check_sums, _check_parked):
         findings += look(world)
     return findings
 
@@ -281,6 +281,15 @@ def _check_keys(world: World) -> Iterable[str]:
         if run < latest.get(lane, 0):
             yield f"key order: run {run} of {lane} was called after {latest[lane]}"
         latest[lane] = run
+
+
+def _check_references(world: World) -> Iterable[str]:
+    """What the database cannot check by itself, since an event may be part of a block."""
+    for table in ("run", "dead_letter"):
+        for row, event in world.disk.rows(
+            f"SELECT id, event FROM {table} WHERE event NOT IN (SELECT seq FROM event)"  # of constants
+        ):
+            yield f"G33: {table} {row} refers to event {event}, which is not there"
 
 
 def _check_sums(world: World) -> Iterable[str]:

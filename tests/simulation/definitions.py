@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from reactor.model.event import Event
     from reactor.model.graph import Graph
     from reactor.model.sensor import Sensor
+    from reactor.model.trigger import Trigger
     from tests.simulation.plan import StepPlan, Trouble, WorkflowPlan
 
 SLOW_FACTOR = 20
@@ -34,9 +35,13 @@ class Choked(Exception):  # noqa: N818  # what an author's predicate might raise
 def graph_of(plan: WorkflowPlan, sensors: Mapping[str, Sensor], world: World) -> Graph:
     """Return the workflow of a plan, compiled."""
     predicate = _predicate(plan)
+    # One that takes whatever comes has no condition: of such alone many events are a block.
+    takes_all = plan.chokes_on is None and plan.below >= plan.modulus
     triggers = []
     for name in plan.sensors:
-        trigger = sensors[name].where(predicate)
+        trigger: Sensor | Trigger = sensors[name]
+        if not takes_all:
+            trigger = trigger.where(predicate)
         if plan.keys is not None:
             trigger = trigger.key(_key(plan.keys))
         if plan.batch_size is not None:

@@ -6,7 +6,9 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
+from reactor.engine import arrivals
 from tests.simulation.checker import check
 from tests.simulation.definitions import graph_of
 from tests.simulation.loop import Livelock, ProcessDied, SimulationLoop
@@ -22,6 +24,7 @@ DOWN_SECONDS = 0.02
 # A daemon that cannot start is started again as systemd does it.
 REFUSED_SECONDS = 1.0
 MOST_LIVES = 60
+SMALLEST_BLOCK = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +43,11 @@ def simulate(plan: Plan, *, keeps_lines: bool = False) -> Outcome:
     if keeps_lines:
         world.lines = []
     try:
-        _live_on(world)
+        # Plans have few messages, and blocks are for many.
+        with patch.object(arrivals, "SMALLEST_BLOCK", SMALLEST_BLOCK):
+            _live_on(world)
         findings = [*world.findings, *check(world)]
+        ((world.figures["blocks"],),) = world.disk.rows("SELECT count(*) FROM event_block")
     finally:
         world.disk.close()
     return Outcome(

@@ -6,6 +6,7 @@ import os
 import secrets
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,10 @@ def first_seed() -> int:
 
 @pytest.mark.timeout(300)
 def test_every_promise_is_kept_whatever_happens(first_seed: int) -> None:
+    blocks = 0
     for seed in range(first_seed, first_seed + SEEDS):
-        _judge(draw_plan(seed), repeat_command(seed))
+        blocks += _judge(draw_plan(seed), repeat_command(seed))["blocks"]
+    assert blocks, "no plan had events that were kept in a block"
 
 
 @pytest.mark.timeout(300)
@@ -39,7 +42,9 @@ def test_a_storm_of_cancellations_tears_nothing(first_seed: int) -> None:
     cancels = 0
     seed = first_seed
     while cancels < CANCELS:
-        cancels += _judge(draw_storm(seed, storms=STORMS), repeat_command(seed, is_storm=True))
+        cancels += _judge(draw_storm(seed, storms=STORMS), repeat_command(seed, is_storm=True))[
+            "cancels"
+        ]
         seed += 1
 
 
@@ -95,11 +100,11 @@ def test_an_interrupted_campaign_goes_on_after_the_seeds_that_are_done(tmp_path:
     assert Campaign.resume(tmp_path, seed=4, seeds=20, cancels=0).done == 0
 
 
-def _judge(plan: Plan, again: str) -> int:
-    """Simulate a plan and return how much was cancelled; where it fails, say so with the smallest plan that fails."""
+def _judge(plan: Plan, again: str) -> Counter[str]:
+    """Simulate a plan and return its figures; where it fails, say so with the smallest plan that fails."""
     outcome = simulate(plan)
     if outcome.findings:
         small = PLAN.dump_json(minimise(plan), indent=1).decode()
         told = "\n".join(outcome.findings[:20])
         pytest.fail(f"{told}\nagain: {again}\nminimised, for tests/simulation/found:\n{small}")
-    return outcome.figures["cancels"]
+    return outcome.figures

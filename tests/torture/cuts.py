@@ -211,6 +211,11 @@ def inspect(database: sqlite3.Connection, facts: Sequence[Fact]) -> tuple[str, s
         return "", f"the database is corrupt: {checks[:3]}"
     if database.execute("PRAGMA foreign_key_check").fetchone() is not None:
         return "", "a row refers to one that is missing"
+    for table in ("run", "dead_letter"):
+        # Not checked by the database: an event may be part of a block.
+        lost = f"SELECT 1 FROM {table} WHERE event NOT IN (SELECT seq FROM event)"  # of constants
+        if database.execute(lost).fetchone() is not None:
+            return "", f"a row of {table} refers to an event that is missing"
     for fact in facts:
         answer = database.execute(fact.query, fact.parameters).fetchone()
         if answer != fact.answer:

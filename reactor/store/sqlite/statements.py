@@ -231,7 +231,8 @@ INSERT_BATCH = """
 INSERT INTO run (id, workflow, event, last_event, created_at, started_at, state)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, iif(?6 IS NULL, 'pending', 'running'))
 """
-# Where the batches of a workflow have come to is kept as a cursor, under a name that no sensor has.
+# Where the batches of a workflow have come to is kept as a cursor, under a name that no sensor has. LARGEST_ID looks at
+# all of them.
 BATCH_CURSOR = "batch of {}"
 # Single events and blocks, each from its first to its last.
 GATHERED_SINCE = """
@@ -272,7 +273,9 @@ WHERE run IN (SELECT value FROM json_each(?)) ORDER BY run, step, attempt
 LARGEST_ID = """
 SELECT max(coalesce((SELECT max(seq) FROM event_row), 0), coalesce((SELECT max(id) FROM run), 0),
            coalesce((SELECT last FROM event_block ORDER BY first DESC LIMIT 1), 0),
-           coalesce((SELECT max(id) FROM dead_letter), 0))
+           coalesce((SELECT max(id) FROM dead_letter), 0),
+           coalesce((SELECT max(CAST(value AS INTEGER)) FROM cursor
+                     WHERE sensor >= 'batch of ' AND sensor < 'batch of!'), 0))
 """
 
 # Settled: old enough, every run finished before then, and no dead letter that still waits for a human.
