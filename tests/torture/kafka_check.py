@@ -23,7 +23,7 @@ STORES = "store-*"
 EVERYBODY = "broker"
 # How long after it thawed a member may take to finish the one write that it was frozen in, and what one may hold.
 STALE_MICROS = 2_000_000
-MOST_IN_A_WRITE = 500
+MOST_IN_A_WRITE = 1000
 Offset = tuple[int, int]
 
 
