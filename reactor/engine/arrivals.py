@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # From so many events on, on average, a block is less work than a row for each.
 SMALLEST_BLOCK = 16
+# All of a block is read for one of its events; more than this in one call are rows.
+LARGEST_BLOCK_BYTES = 4 * 1024 * 1024
 
 
 class Arrived(NamedTuple):
@@ -143,6 +145,8 @@ class Arrivals:
         self, first: int, sensor: str, accepted_at: int, decisions: str
     ) -> Sequence[EventBlock]:
         """Return the events as blocks, numbered from `first` on; none where they do not fit into few of them."""
+        if self.size_bytes > LARGEST_BLOCK_BYTES:
+            return ()
         events, ids = self.events, self.ids
         # Of one series, and with as many digits, which then have the order of their numbers.
         alike = zip(

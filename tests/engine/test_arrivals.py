@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactor import Event
-from reactor.engine.arrivals import SMALLEST_BLOCK, Arrivals
+from reactor.engine.arrivals import LARGEST_BLOCK_BYTES, SMALLEST_BLOCK, Arrivals
 from reactor.store.sqlite.blocks import rows_of
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -61,6 +61,13 @@ def test_numbers_of_more_digits_begin_a_block() -> None:
 )
 def test_what_is_no_series_is_no_block(ids: list[str]) -> None:
     assert sizes(*ids) == []
+
+
+def test_what_is_too_much_to_be_read_for_one_event_is_no_block() -> None:
+    for spare in (0, -1):
+        size_bytes = LARGEST_BLOCK_BYTES // len(MANY) - spare
+        made = Arrivals.of([event(f"e{n}") for n in MANY], (), [b"1" * size_bytes] * len(MANY))
+        assert len(made.blocks(1, "sensor", 5, "[]")) == 1 + spare
 
 
 def test_of_another_source_or_type_is_of_another_block() -> None:
