@@ -30,7 +30,7 @@ from aiokafka.errors import (
 
 from reactor_sensors._kafka_committed import commit_offsets, committed_offsets, pair_of
 from reactor_sensors._kafka_connection import expect_losses
-from reactor_sensors._kafka_headers import read_leniently
+from reactor_sensors._kafka_fetched import as_it_was_read, read_leniently
 from reactor_sensors._kafka_positions import Bounds, Catalog, Partition
 from reactor_sensors._kafka_probe import try_to_connect
 from reactor_sensors._kafka_topics import DescribeTopics, read_catalog
@@ -151,6 +151,7 @@ class GroupClient:
             fetch_max_bytes=max(MOST_FETCHED_BYTES, options.most_bytes),
             request_timeout_ms=rebalance_ms + REQUEST_MARGIN_MS,
             metadata_max_age_ms=30_000,
+            key_deserializer=as_it_was_read,
             **self._security,
         )
 

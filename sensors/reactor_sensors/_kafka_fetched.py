@@ -1,5 +1,8 @@
-"""Header names that are no UTF-8. aiokafka 0.14 raises for them out of `getmany`, again and again, so that one record
-of one client stops every partition of the sensor; here such a batch is read a second time, leniently.
+"""How aiokafka reads what was fetched, where it must be told otherwise.
+
+Header names that are no UTF-8: aiokafka 0.14 raises for them out of `getmany`, again and again, so that one record of
+one client stops every partition of the sensor; here such a batch is read a second time, leniently. And a sensor needs
+no more of a record than was read of it.
 
 Message format: https://kafka.apache.org/documentation/#messageformat
 """
@@ -84,17 +87,28 @@ class LenientRecords:
         return _Batch(batch, self._data[start : self._position])
 
 
-class PlainRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka is untyped
-    """What a fetch brought of a partition: records as they were read, without what aiokafka adds to each."""
+def as_it_was_read(key: Any) -> Any:
+    """The `key_deserializer` of a consumer that wants records as they were read, without what aiokafka adds to each."""
+    return key
+
+
+class FetchedRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka is untyped
+    """What a fetch brought of a partition, for any consumer of this process."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        if self._key_deserializer is as_it_was_read:
+            self._consumer_record = _second
 
     def __iter__(self) -> Any:
         return self._records_iterator
 
-    def _consumer_record(self, tp: object, record: Any) -> Any:
-        return record
+
+def _second(_: object, record: Any) -> Any:
+    return record
 
 
 def read_leniently() -> None:
     """Let aiokafka's consumers in this process read so. There is no other place to say it; may be repeated."""
     fetcher.MemoryRecords = LenientRecords
-    fetcher.PartitionRecords = PlainRecords
+    fetcher.PartitionRecords = FetchedRecords
