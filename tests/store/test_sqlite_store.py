@@ -486,8 +486,9 @@ async def test_the_queries_of_the_outbox_read_no_payload_that_is_not_wanted(tmp_
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel, through /proc")
+@pytest.mark.parametrize("beside_bytes", [1, 1_000_000_000])
 async def test_the_locks_on_the_index_of_the_journal_are_never_dropped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside_bytes: int
 ) -> None:
     """Whoever opens a file of the database and closes it drops all locks of the process on it, SQLite's own included.
 
@@ -496,6 +497,7 @@ async def test_the_locks_on_the_index_of_the_journal_are_never_dropped(
     """
     monkeypatch.setattr("reactor.store.sqlite.writer.CHECKPOINT_BYTES", 100_000)
     monkeypatch.setattr("reactor.store.sqlite.writer.LOOK_BYTES", 1)
+    monkeypatch.setattr("reactor.store.sqlite.writer.BESIDE_BYTES", beside_bytes)
     store = await SqliteStore.open(tmp_path)
     for seq in range(1, 101):
         await add(store, seq, run_row(1000 + seq, seq))

@@ -86,7 +86,7 @@ async def record(folder: Path, seed: str) -> Record:
     workload = Workload(seed, _Told(recording))
     with ExitStack() as stack:
         stack.enter_context(layered(folder, recording))
-        stack.enter_context(small_journal())
+        stack.enter_context(small_journal(beside_bytes=1))
         for _ in range(LIVES):
             store = await SqliteStore.open(folder)
             await workload.live(store)
@@ -94,10 +94,16 @@ async def record(folder: Path, seed: str) -> Record:
     return Record(entries=recording.entries, facts=workload.facts)
 
 
-def small_journal() -> ExitStack:
-    """Return a context in which the journal is emptied at a size that a short run reaches."""
+def small_journal(*, beside_bytes: int) -> ExitStack:
+    """Return a context in which the journal is emptied at a size that a short run reaches.
+
+    One of `beside_bytes` or more is written back beside the commits before.
+    """
     stack = ExitStack()
-    for name, value in (("CHECKPOINT_BYTES", CHECKPOINT_BYTES), ("LOOK_BYTES", 1)):
+    for name, value in (
+        *(("CHECKPOINT_BYTES", CHECKPOINT_BYTES), ("LOOK_BYTES", 1)),
+        ("BESIDE_BYTES", beside_bytes),
+    ):
         stack.enter_context(patch(f"reactor.store.sqlite.writer.{name}", value))
     return stack
 

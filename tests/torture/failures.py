@@ -102,7 +102,7 @@ async def fail(folder: Path, seed: str, number: int, *, lasts: bool) -> Failure:
 async def _work(folder: Path, disk: FailingDisk, workload: Workload, seen: _Seen) -> str:
     """Live until the end or the first failure; return what the store said, "" for nothing."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    with layered(folder, disk), small_journal():
+    with layered(folder, disk), small_journal(beside_bytes=2**40):
         for _ in range(LIVES):
             is_sound = disk.failed is None
             try:

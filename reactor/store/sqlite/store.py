@@ -93,7 +93,7 @@ class SqliteStore:
         path = directory / DATABASE
         writer = Writer(
             partial(open_for_writing, path),
-            path.with_name(DATABASE + "-wal"),
+            path,
             BatchApplier(),
             observe=observe,
             stopped=stopped,

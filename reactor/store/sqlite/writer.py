@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from reactor.clock import monotonic
 from reactor.errors import ReactorError, StoreError, StoreFullError, StoreStoppedError
 from reactor.store.sqlite.connection import as_store_error, is_full
+from reactor.store.sqlite.write_back import WriteBack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +31,8 @@ LARGEST_BATCH_BYTES = 8 * 1024 * 1024
 LARGE_ROWS = 400
 SWITCH_SECONDS = 0.0001
 CHECKPOINT_BYTES = 16 * 1024 * 1024
+# A journal so large is written back in a thread beside the commits first; to empty it then takes a moment.
+BESIDE_BYTES = 4 * 1024 * 1024
 # From here on writers wait until the readers that keep the journal from being emptied have gone, for so long at most:
 # a reader that never ends must not end all writing. So the journal stays below 64 MB while no read takes half as long.
 HOLD_BYTES = 36 * 1024 * 1024
@@ -70,7 +73,7 @@ class Writer:
     def __init__(
         self,
         open_connection: Callable[[], sqlite3.Connection],
-        journal: Path,
+        database: Path,
         applier: Applier,
         *,
         observe: Callable[[float, int], None],
@@ -79,14 +82,18 @@ class Writer:
     ) -> None:
         self._filled = filled
         self._open = open_connection
-        self._journal = journal
+        self._database = database
+        self._journal = database.with_name(database.name + "-wal")
         self._checkpoint_at_bytes = CHECKPOINT_BYTES
         self._unseen_bytes = 0
         self._applier = applier
         self._observe = observe
         self._stopped = stopped
         self._loop = asyncio.get_running_loop()
-        self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Write | WriteBack | None] = queue.SimpleQueue()
+        # What is under way, and what was told to have ended while a batch was taken.
+        self._write_back: WriteBack | None = None
+        self._has_ended: WriteBack | None = None
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._thread = threading.Thread(target=self._work, name="store writer", daemon=True)
         self.failure: StoreStoppedError | None = None
@@ -131,36 +138,43 @@ class Writer:
             return
         self._call(_set_result, self._opened)
         while (batch := self._take()) is not None:
-            if self.failure is not None:
+            if batch and self.failure is not None:
                 for write in batch:
                     write.error = self.failure
                 self._call(self._finish, batch, 0.0)
-                continue
-            started = monotonic()
-            self._commit(connection, batch)
-            self._call(self._finish, batch, monotonic() - started)
+            elif batch:
+                started = monotonic()
+                self._commit(connection, batch)
+                self._call(self._finish, batch, monotonic() - started)
             # Between batches, so that no caller's commit waits for it.
-            if self.failure is None:
+            if self._has_ended is not None:
+                self._written_back(connection, self._has_ended)
+                self._has_ended = None
+            elif self.failure is None:
                 self._checkpoint(connection, batch)
+        if self._write_back is not None:
+            self._write_back.wait()
         connection.close()
 
     def _take(self) -> list[Write] | None:
-        """Return all writes that wait, at least one; None when there will be no more."""
-        first = self._queue.get()
-        if first is None:
-            return None
-        batch = [first]
-        size_bytes = first.operation.size_bytes
+        """Return all writes that wait, and none only where a write-back has ended; None when there will be no more."""
+        batch: list[Write] = []
+        size_bytes = 0
         while len(batch) < LARGEST_BATCH and size_bytes < LARGEST_BATCH_BYTES:
             try:
-                write = self._queue.get_nowait()
+                taken = self._queue.get(block=not batch and self._has_ended is None)
             except queue.Empty:
                 break
-            if write is None:
+            if isinstance(taken, WriteBack):
+                self._has_ended = taken
+            elif taken is not None:
+                batch.append(taken)
+                size_bytes += taken.operation.size_bytes
+            elif batch or self._has_ended is not None:
                 self._queue.put(None)
                 break
-            batch.append(write)
-            size_bytes += write.operation.size_bytes
+            else:
+                return None
         return batch
 
     def _commit(self, connection: sqlite3.Connection, batch: list[Write]) -> None:
@@ -226,6 +240,30 @@ class Writer:
         size = self._journal_bytes()
         if size < self._checkpoint_at_bytes:
             return
+        if size < HOLD_BYTES and (self._write_back is not None or size >= BESIDE_BYTES):
+            if self._write_back is None:
+                self._write_back = WriteBack(self._database, self._queue.put)
+            return
+        if self._write_back is not None:
+            self._written_back(connection, self._write_back)
+        else:
+            self._empty(connection, size)
+
+    def _written_back(self, connection: sqlite3.Connection, ended: WriteBack) -> None:
+        """Empty the journal, most of which is in the database now."""
+        if ended is not self._write_back:
+            # It was waited for before it said so.
+            return
+        ended.wait()
+        self._write_back = None
+        if self.failure is not None:
+            return
+        if ended.error is None:
+            self._empty(connection, self._journal_bytes())
+        elif not is_full(ended.error):
+            self._fail(connection, [], ended.error)
+
+    def _empty(self, connection: sqlite3.Connection, size: int) -> None:
         try:
             self._empty_journal(connection, HOLD_SECONDS if size >= HOLD_BYTES else 0.0)
         except sqlite3.Error as error:

@@ -1,0 +1,155 @@
+"""A large journal is written back beside the commits, and emptied by the writer in a moment afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+from unittest.mock import MagicMock
+
+import pytest
+
+from reactor.errors import StoreStoppedError
+from reactor.store.contract import Offer
+from reactor.store.sqlite import SqliteStore, write_back
+from reactor.store.sqlite.write_back import WriteBack
+from reactor.store.sqlite.writer import Writer
+from reactor.testing.store_contract import add, event_row
+
+pytestmark = pytest.mark.real_time
+WRITER = "reactor.store.sqlite.writer"
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write every journal back beside the commits."""
+    for name in ("LOOK_BYTES", "CHECKPOINT_BYTES", "BESIDE_BYTES"):
+        monkeypatch.setattr(f"{WRITER}.{name}", 1)
+
+
+class Held:
+    """Holds each write-back before it begins, until `let_go` is set; then it fails where there is an `error`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.emptied = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        empty = Writer._empty
+
+        def tell(writer: Writer, connection: sqlite3.Connection, size: int) -> None:
+            empty(writer, connection, size)
+            loop.call_soon_threadsafe(self.emptied.set)
+
+        monkeypatch.setattr(Writer, "_empty", tell)
+        self.begun, self.let_go = threading.Event(), threading.Event()
+        self.error: sqlite3.Error | None = None
+        connect = sqlite3.connect
+
+        def hold(database: Path, *, isolation_level: None) -> sqlite3.Connection:
+            self.begun.set()
+            assert self.let_go.wait(30)
+            if self.error is not None:
+                raise self.error
+            return connect(database, isolation_level=isolation_level)
+
+        library = MagicMock(wraps=sqlite3, connect=hold, Error=sqlite3.Error)
+        monkeypatch.setattr(write_back, "sqlite3", library)
+
+
+@pytest.fixture
+async def held(monkeypatch: pytest.MonkeyPatch) -> Held:
+    return Held(monkeypatch)
+
+
+def io_error(code: int) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("told by the test")
+    error.sqlite_errorcode = code
+    return error
+
+
+async def test_commits_go_on_while_the_journal_is_written_back(tmp_path: Path, held: Held) -> None:
+    store = await SqliteStore.open(tmp_path)
+    await add(store, 1)
+    assert await asyncio.to_thread(held.begun.wait, 30)
+    for seq in range(2, 30):
+        await add(store, seq)
+    assert not held.emptied.is_set()
+    held.let_go.set()
+    async with asyncio.timeout(30):
+        # The writer is told, although nobody writes.
+        await held.emptied.wait()
+    assert (tmp_path / "reactor.db-wal").stat().st_size == 0
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / "reactor.db")) as database:
+        assert database.execute("SELECT count(*) FROM event").fetchone() == (29,)
+
+
+async def test_a_store_that_closes_waits_for_it(tmp_path: Path, held: Held) -> None:
+    store = await SqliteStore.open(tmp_path)
+    await add(store, 1)
+    assert await asyncio.to_thread(held.begun.wait, 30)
+    closing_store = asyncio.create_task(store.close(), name="close")
+    done, _ = await asyncio.wait([closing_store], timeout=0.05)
+    assert not done
+    held.let_go.set()
+    await closing_store
+    assert not (tmp_path / "reactor.db-wal").exists()
+
+
+async def test_a_storage_error_ends_all_writing_although_nobody_writes(
+    tmp_path: Path, held: Held
+) -> None:
+    stopped = asyncio.Event()
+    held.error = io_error(sqlite3.SQLITE_IOERR)
+    store = await SqliteStore.open(tmp_path, stopped=lambda error: stopped.set())
+    await add(store, 1)
+    held.let_go.set()
+    async with asyncio.timeout(30):
+        await stopped.wait()
+    with pytest.raises(StoreStoppedError):
+        await store.accept(Offer([event_row(2)]), "s", {})
+    await store.close()
+
+
+async def test_a_full_disk_leaves_the_journal_for_the_next_time(tmp_path: Path, held: Held) -> None:
+    held.error = io_error(sqlite3.SQLITE_FULL)
+    store = await SqliteStore.open(tmp_path)
+    await add(store, 1)
+    held.let_go.set()
+    held.begun.clear()
+    for seq in range(2, 100):
+        if held.begun.is_set():
+            break
+        await add(store, seq)
+    assert held.begun.is_set()
+    assert not store.statistics().is_stopped
+    await store.close()
+
+
+async def test_where_the_journal_grows_too_large_meanwhile_the_writer_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{WRITER}.HOLD_BYTES", 1_000_000)
+    waited: list[bool] = []
+    wait = WriteBack.wait
+
+    def note(self: WriteBack) -> None:
+        waited.append(self._thread.is_alive())
+        wait(self)
+
+    monkeypatch.setattr(WriteBack, "wait", note)
+    held = Held(monkeypatch)
+    store = await SqliteStore.open(tmp_path)
+    await add(store, 1)
+    assert await asyncio.to_thread(held.begun.wait, 30)
+    # More than the journal may hold: the batch after it is held back until the write-back has ended.
+    big = event_row(2)._replace(data=b'"%s"' % (b"x" * 2_000_000))
+    await store.accept(Offer([big]), "s", {})
+    late = asyncio.ensure_future(add(store, 3))
+    done, _ = await asyncio.wait([late], timeout=0.05)
+    assert not done
+    held.let_go.set()
+    assert await late
+    assert waited[0]
+    await store.close()
