@@ -127,6 +127,21 @@ async def test_a_full_disk_leaves_the_journal_for_the_next_time(tmp_path: Path, 
     await store.close()
 
 
+async def test_where_no_thread_is_to_be_had_the_writer_does_it_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: Held
+) -> None:
+    def no_thread(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    store = await SqliteStore.open(tmp_path)
+    monkeypatch.setattr(WriteBack, "__init__", no_thread)
+    await add(store, 1)
+    async with asyncio.timeout(30):
+        await held.emptied.wait()
+    assert await add(store, 2)
+    await store.close()
+
+
 async def test_where_the_journal_grows_too_large_meanwhile_the_writer_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -240,14 +240,19 @@ class Writer:
         size = self._journal_bytes()
         if size < self._checkpoint_at_bytes:
             return
-        if size < HOLD_BYTES and (self._write_back is not None or size >= BESIDE_BYTES):
-            if self._write_back is None:
-                self._write_back = WriteBack(self._database, self._queue.put)
-            return
-        if self._write_back is not None:
+        if self._write_back is None:
+            if not BESIDE_BYTES <= size < HOLD_BYTES or not self._begin_write_back():
+                self._empty(connection, size)
+        elif size >= HOLD_BYTES:
             self._written_back(connection, self._write_back)
-        else:
-            self._empty(connection, size)
+
+    def _begin_write_back(self) -> bool:
+        """Return False where no thread is to be had for it."""
+        try:
+            self._write_back = WriteBack(self._database, self._queue.put)
+        except RuntimeError:
+            return False
+        return True
 
     def _written_back(self, connection: sqlite3.Connection, ended: WriteBack) -> None:
         """Empty the journal, most of which is in the database now."""
