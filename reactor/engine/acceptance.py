@@ -276,8 +276,7 @@ class Acceptance:
         known: Collection[int] = ()
         if not all(are_new):
             known = {seq for seq, is_new in enumerate(are_new, first) if not is_new}
-        ids = commit.arrivals.ids
-        self._tell(commit, ids, are_new, known)
+        self._tell(commit, are_new, known)
         # Of the credit that was taken, what waits as a row keeps its part. All bytes but those of runs that start
         # now, which are taken anew, live in the store from here on.
         spare = dict(commit.taken)
@@ -294,7 +293,7 @@ class Acceptance:
         for workflow, gathered in commit.arrivals.gathered(first, known).items():
             self._starter.gathered(workflow, gathered)
         self._starter.kick()
-        return list(map(_accepted, zip(ids, map(not_, are_new), strict=True)))
+        return list(map(_accepted, zip(commit.arrivals.ids, map(not_, are_new), strict=True)))
 
     def offer(self, sensor: str, arrivals: Arrivals, now: int) -> tuple[Offer, Sequence[Placed]]:
         """Return what the store is to keep, and the places that were taken for runs."""
@@ -350,11 +349,9 @@ class Acceptance:
     def _settle(self, place: Placed, *, is_durable: bool) -> None:
         self._scheduler.placed(place.lane, place.run, starts=place.starts, is_durable=is_durable)
 
-    def _tell(
-        self, commit: Commit, ids: Sequence[str], are_new: Sequence[bool], known: Collection[int]
-    ) -> None:
+    def _tell(self, commit: Commit, are_new: Sequence[bool], known: Collection[int]) -> None:
         observed_at, times = commit.observed_at, commit.arrivals.times
-        ids = [*compress(ids, are_new)]
+        ids = [*compress(commit.arrivals.ids, are_new)]
         self._telemetry.emit(
             EventsAccepted(
                 sensor=commit.sensor,

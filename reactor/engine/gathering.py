@@ -220,9 +220,10 @@ class Gathering:
 
     def take(self, run: int) -> tuple[BatchRow, Sequence[Arrived]] | None:
         """Return a batch with its events, once; None where they are not at hand."""
-        row, gathered = self._whole.pop(run, (None, None))
-        if row is None or gathered is None:
+        whole = self._whole.pop(run, None)
+        if whole is None:
             return None
+        row, gathered = whole
         return row, self._let_go(gathered) or ()
 
     def stop(self) -> None:

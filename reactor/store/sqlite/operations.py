@@ -169,7 +169,7 @@ def _insert_events(
     known: set[int] = set()
     if with_blocks:
         suspects = [event for event in events if event.source in with_blocks]
-        known = known_in_blocks(connection, suspects) if suspects else known
+        known = known_in_blocks(connection, suspects)
         if known:
             events = [event for event in events if event.seq not in known]
     if execute_all(connection, sql.INSERT_EVENT, events) != len(events):
