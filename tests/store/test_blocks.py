@@ -144,6 +144,18 @@ async def test_the_view_may_be_used_where_schemas_are_not_trusted(
         assert connection.execute("SELECT id FROM event").fetchall() == [("e/11",), ("e/12",)]
 
 
+async def test_a_run_whose_event_was_taken_out_by_hand_stops_nothing(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "reactor.db", isolation_level=None)) as connection:
+        connection.execute(
+            "INSERT INTO run (id, workflow, event, state, created_at)"
+            " VALUES (20, 'w', 77, 'running', 0)"
+        )
+    assert await store.count_deaths(most=1, at=9) == []
+    assert await store.load_runs([20]) == []
+
+
 async def test_the_view_shows_empty_data(store: SqliteStore, tmp_path: Path) -> None:
     await add_blocks(store, event_block(1, [11, 12], data=[b""]))
     assert look(tmp_path, "SELECT data FROM event") == [(b"",), (b"",)]

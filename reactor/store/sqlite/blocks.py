@@ -129,8 +129,9 @@ def known_in_blocks(connection: sqlite3.Connection, events: Iterable[EventRow]) 
     return known
 
 
-def event_in(rows: Sequence[Sequence[Any]], seq: int) -> EventRow:
-    """Return the event of that number out of what BLOCK_OF_EVENT found for it. Raises ValueError for nothing."""
-    (row,) = rows
-    first: int = row[0]
-    return unpack(row)[seq - first]
+def event_in(rows: Sequence[Sequence[Any]], seq: int) -> EventRow | None:
+    """Return the event of that number out of what BLOCK_OF_EVENT found for it, one row or none."""
+    for row in rows:
+        first: int = row[0]
+        return unpack(row)[seq - first]
+    return None

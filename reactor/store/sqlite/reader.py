@@ -240,7 +240,8 @@ class StateReader:
         if not self._has_blocks:
             return []
         blocks = self._connection.execute(sql.BLOCK_OF_EVENT, {"seq": seq}).fetchall()
-        return [event_in(blocks, seq)] if blocks else []
+        event = event_in(blocks, seq)
+        return [] if event is None else [event]
 
     def _by_id(self, event_id: str) -> list[EventRow]:
         rows = self._connection.execute(_EVENTS_BY_ID.format(single=self._single), (event_id,))

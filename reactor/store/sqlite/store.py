@@ -357,8 +357,7 @@ class SqliteStore:
 
     async def _in_block(self, seq: int) -> EventRow | None:
         """Return an event that has no row of its own."""
-        blocks = await self._all(sql.BLOCK_OF_EVENT, {"seq": seq})
-        return event_in(blocks, seq) if blocks else None
+        return event_in(await self._all(sql.BLOCK_OF_EVENT, {"seq": seq}), seq)
 
     async def largest_id(self) -> int:
         return int((await self._all(sql.LARGEST_ID, ()))[0][0])
