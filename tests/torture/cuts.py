@@ -18,7 +18,8 @@ from unittest.mock import patch
 
 from reactor.errors import ReactorError
 from reactor.store.contract import EventRow, Offer
-from reactor.store.sqlite import SqliteStore
+from reactor.store.sqlite import SqliteStore, connection, journal
+from reactor.store.sqlite.journal import Journal
 from tests.torture.disks import IdleDisk
 from tests.torture.images import Platter
 from tests.torture.recording import Acknowledged, Recording, Synced, Withdrawn, Wrote
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 LIVES = 2
 # Small, so that a short run sees the journal emptied many times.
 CHECKPOINT_BYTES = 200_000
+# What a peak leaves is given back from here on, and zeros are written ahead of commits, as often as is possible.
+KEPT_BYTES = 220_000
+AHEAD = {"AHEAD_BYTES": 64_000, "LONGEST_BYTES": 200_000, "SLICE_BYTES": 16_000}
 # Above every id of the workload.
 AFTERWARDS = 1_000_000_000
 
@@ -87,6 +91,7 @@ async def record(folder: Path, seed: str) -> Record:
     with ExitStack() as stack:
         stack.enter_context(layered(folder, recording))
         stack.enter_context(small_journal(beside_bytes=1))
+        stack.enter_context(_room_ahead(recording))
         for _ in range(LIVES):
             store = await SqliteStore.open(folder)
             await workload.live(store)
@@ -105,6 +110,31 @@ def small_journal(*, beside_bytes: int) -> ExitStack:
         ("BESIDE_BYTES", beside_bytes),
     ):
         stack.enter_context(patch(f"reactor.store.sqlite.writer.{name}", value))
+    limited = [*connection._PRAGMAS, f"PRAGMA journal_size_limit = {KEPT_BYTES}"]
+    stack.enter_context(patch.object(connection, "_PRAGMAS", limited))
+    return stack
+
+
+def _room_ahead(recording: Recording) -> ExitStack:
+    """Return a context in which the journal is lengthened whenever nothing waits, and the recording told of it.
+
+    That does not pass through SQLite, nor through the layer below it.
+    """
+    stack = ExitStack()
+    for name in ("QUIET_SECONDS", "START_SECONDS"):
+        stack.enter_context(patch(f"reactor.store.sqlite.writer.{name}", 0.0))
+    for name, value in AHEAD.items():
+        stack.enter_context(patch.object(journal, name, value))
+    extend = Journal.extend
+
+    def extend_and_tell(journal_of_writer: Journal) -> None:
+        name = journal_of_writer._path.name
+        zeros = bytes(AHEAD["SLICE_BYTES"])
+        recording.write(name, journal_of_writer._path.stat().st_size, zeros)
+        extend(journal_of_writer)
+        recording.synced(name, with_directory=False)
+
+    stack.enter_context(patch.object(Journal, "extend", extend_and_tell))
     return stack
 
 

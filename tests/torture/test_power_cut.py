@@ -10,7 +10,7 @@ from unittest.mock import patch
 import pytest
 
 from reactor.store.sqlite import connection
-from tests.torture.cuts import CHECKPOINT_BYTES, Cuts, record
+from tests.torture.cuts import AHEAD, CHECKPOINT_BYTES, LIVES, Cuts, record
 from tests.torture.images import Platter
 from tests.torture.recording import Acknowledged, Created, Deleted, Truncated, Wrote
 
@@ -55,8 +55,18 @@ async def test_nothing_acknowledged_is_lost_and_nothing_is_there_by_half(
 async def test_the_recording_holds_all_that_a_disk_can_be_asked_for(recorded: Record) -> None:
     kinds = {type(entry) for entry in recorded.entries}
     assert kinds >= {Created, Deleted, Wrote, Truncated, Acknowledged}
-    emptied = [e for e in recorded.entries if isinstance(e, Truncated) and e.size == 0]
-    assert len(emptied) > 1, f"the journal was never emptied at {CHECKPOINT_BYTES} bytes"
+    files = {entry.inode: entry.name for entry in recorded.entries if isinstance(entry, Created)}
+    begun = [
+        entry
+        for entry in recorded.entries
+        if isinstance(entry, Wrote)
+        and files[entry.inode].endswith("-wal")
+        and entry.offset == 0
+        and any(entry.data)
+    ]
+    assert len(begun) > LIVES + 1, f"the journal was never emptied at {CHECKPOINT_BYTES} bytes"
+    zeros = bytes(AHEAD["SLICE_BYTES"])
+    assert any(isinstance(entry, Wrote) and entry.data == zeros for entry in recorded.entries)
 
 
 async def test_a_disk_that_only_pretends_to_sync_is_found_out(

@@ -9,6 +9,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from reactor.errors import ReactorError, SchemaError, SettingsError, StoreError, StoreFullError
+from reactor.store.sqlite.journal import KEPT_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +40,7 @@ _PRAGMAS = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA trusted_schema = OFF",
     "PRAGMA wal_autocheckpoint = 0",
+    f"PRAGMA journal_size_limit = {KEPT_BYTES}",
     "PRAGMA cache_size = -16384",
     "PRAGMA temp_store = MEMORY",
     "PRAGMA busy_timeout = 5000",

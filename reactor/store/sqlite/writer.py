@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from reactor.clock import monotonic
 from reactor.errors import ReactorError, StoreError, StoreFullError, StoreStoppedError
 from reactor.store.sqlite.connection import as_store_error, is_full
+from reactor.store.sqlite.journal import Journal, journal_of
 from reactor.store.sqlite.write_back import WriteBack
 
 if TYPE_CHECKING:
@@ -45,6 +46,10 @@ TRY_MILLISECONDS = 20
 LOOK_BYTES = 4 * 1024 * 1024
 BYTES_PER_COMMIT = 64 * 1024
 BYTES_PER_WRITE = 8 * 1024
+# The journal is made longer ahead of commits once none came for so long, and not while the daemon starts, which it
+# would delay.
+QUIET_SECONDS = 0.01
+START_SECONDS = 2.0
 
 
 class Applier(Protocol):
@@ -83,9 +88,10 @@ class Writer:
         self._filled = filled
         self._open = open_connection
         self._database = database
-        self._journal = database.with_name(database.name + "-wal")
+        self._journal = Journal(journal_of(database))
         self._checkpoint_at_bytes = CHECKPOINT_BYTES
         self._unseen_bytes = 0
+        self._has_started_at = monotonic() + START_SECONDS
         self._applier = applier
         self._observe = observe
         self._stopped = stopped
@@ -137,6 +143,7 @@ class Writer:
             self._call(_set_exception, self._opened, as_store_error(error))
             return
         self._call(_set_result, self._opened)
+        self._journal.plan()
         while (batch := self._take()) is not None:
             if batch and self.failure is not None:
                 for write in batch:
@@ -150,19 +157,26 @@ class Writer:
             if self._has_ended is not None:
                 self._written_back(connection, self._has_ended)
                 self._has_ended = None
-            elif self.failure is None:
+            elif batch and self.failure is None:
                 self._checkpoint(connection, batch)
+            elif not batch:
+                self._journal.extend()
         if self._write_back is not None:
             self._write_back.wait()
+        self._journal.close()
         connection.close()
 
     def _take(self) -> list[Write] | None:
-        """Return all writes that wait, and none only where a write-back has ended; None when there will be no more."""
+        """Return all writes that wait; None when there will be no more.
+
+        None of them only where a write-back has ended, or it is quiet and the journal to be made longer.
+        """
         batch: list[Write] = []
         size_bytes = 0
+        quiet_seconds = self._quiet_seconds()
         while len(batch) < LARGEST_BATCH and size_bytes < LARGEST_BATCH_BYTES:
             try:
-                taken = self._queue.get(block=not batch and self._has_ended is None)
+                taken = self._queue.get(not batch and self._has_ended is None, quiet_seconds)
             except queue.Empty:
                 break
             if isinstance(taken, WriteBack):
@@ -176,6 +190,12 @@ class Writer:
             else:
                 return None
         return batch
+
+    def _quiet_seconds(self) -> float | None:
+        """Return after how long without a write the journal is to be made longer; None where it is not."""
+        if not self._journal.is_short or self.failure is not None:
+            return None
+        return max(QUIET_SECONDS, self._has_started_at - monotonic())
 
     def _commit(self, connection: sqlite3.Connection, batch: list[Write]) -> None:
         try:
@@ -237,14 +257,15 @@ class Writer:
         if self._unseen_bytes < LOOK_BYTES:
             return
         self._unseen_bytes = 0
-        size = self._journal_bytes()
-        if size < self._checkpoint_at_bytes:
+        self._journal.plan()
+        if not self._journal.reaches(self._checkpoint_at_bytes):
             return
-        if self._write_back is None:
-            if not BESIDE_BYTES <= size < HOLD_BYTES or not self._begin_write_back():
-                self._empty(connection, size)
-        elif size >= HOLD_BYTES:
-            self._written_back(connection, self._write_back)
+        is_large = self._journal.reaches(HOLD_BYTES)
+        if self._write_back is not None:
+            if is_large:
+                self._written_back(connection, self._write_back)
+        elif is_large or not self._journal.reaches(BESIDE_BYTES) or not self._begin_write_back():
+            self._empty(connection)
 
     def _begin_write_back(self) -> bool:
         """Return False where no thread is to be had for it."""
@@ -264,39 +285,44 @@ class Writer:
         if self.failure is not None:
             return
         if ended.error is None:
-            self._empty(connection, self._journal_bytes())
+            self._empty(connection)
         elif not is_full(ended.error):
             self._fail(connection, [], ended.error)
 
-    def _empty(self, connection: sqlite3.Connection, size: int) -> None:
+    def _empty(self, connection: sqlite3.Connection) -> None:
+        patience_seconds = HOLD_SECONDS if self._journal.reaches(HOLD_BYTES) else 0.0
         try:
-            self._empty_journal(connection, HOLD_SECONDS if size >= HOLD_BYTES else 0.0)
+            is_busy, frames = self._empty_journal(connection, patience_seconds)
         except sqlite3.Error as error:
             if not is_full(error):
                 self._fail(connection, [], error)
             return
-        # A reader may have kept the journal from being emptied; then it is tried again when it has grown some more.
-        left = self._journal_bytes()
-        self._checkpoint_at_bytes = left + LOOK_BYTES if left else CHECKPOINT_BYTES
+        if not is_busy:
+            self._journal.empty(frames)
+            self._checkpoint_at_bytes = CHECKPOINT_BYTES
+            return
+        # Readers are in the way, or somebody else writes the journal back, and it is not known how much there is. It is
+        # tried again when it has grown some more.
+        left = self._journal.bytes_of(frames) if frames >= 0 else self._checkpoint_at_bytes
+        self._checkpoint_at_bytes = left + LOOK_BYTES
 
-    def _empty_journal(self, connection: sqlite3.Connection, patience_seconds: float) -> None:
-        """Write the journal back and truncate it; where readers are in the way, as much as they let."""
+    def _empty_journal(
+        self, connection: sqlite3.Connection, patience_seconds: float
+    ) -> tuple[bool, int]:
+        """Write the journal back, so that the next commit begins it anew; where readers are in the way, what they let.
+
+        Return whether somebody was in the way, and how many frames there are, -1 where SQLite could not look.
+        """
         give_up_at = monotonic() + patience_seconds
         normal = connection.execute("PRAGMA busy_timeout").fetchone()[0]
         connection.execute(f"PRAGMA busy_timeout = {TRY_MILLISECONDS if patience_seconds else 0}")
         try:
             while True:
-                is_busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                is_busy, frames, _ = connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
                 if not is_busy or monotonic() >= give_up_at:
-                    return
+                    return bool(is_busy), frames
         finally:
             connection.execute(f"PRAGMA busy_timeout = {normal}")
-
-    def _journal_bytes(self) -> int:
-        try:
-            return self._journal.stat().st_size
-        except OSError:
-            return 0
 
     def _finish(self, batch: list[Write], seconds: float) -> None:
         self.waiting -= len(batch)
