@@ -6,7 +6,9 @@ import asyncio
 import sqlite3
 import threading
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest.mock import MagicMock
 
 import pytest
@@ -18,6 +20,9 @@ from reactor.store.sqlite.write_back import WriteBack
 from reactor.store.sqlite.writer import Writer
 from reactor.testing.store_contract import add, event_row
 from tests.store.frames import frames_in_use
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.real_time
 WRITER = "reactor.store.sqlite.writer"
@@ -173,3 +178,52 @@ async def test_where_the_journal_grows_too_large_meanwhile_the_writer_waits(
     assert await late
     assert waited[0]
     await store.close()
+
+
+class Passes:
+    """Counts the passes of one write-back, and does `meanwhile` after each."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], object]) -> None:
+        self.count = 0
+        self._meanwhile = meanwhile
+        library = MagicMock(wraps=sqlite3, connect=self._connect, Error=sqlite3.Error)
+        monkeypatch.setattr(write_back, "sqlite3", library)
+
+    def _connect(self, database: Path, *, isolation_level: None) -> MagicMock:
+        connection = sqlite3.connect(database, isolation_level=isolation_level)
+
+        def execute(statement: str) -> MagicMock:
+            row = connection.execute(statement).fetchone()
+            if "checkpoint" in statement:
+                self.count += 1
+                self._meanwhile()
+            return MagicMock(fetchone=lambda: row)
+
+        return MagicMock(execute=execute, close=connection.close)
+
+
+@pytest.mark.parametrize(
+    ("commits", "is_held", "passes"), [(False, True, 1), (True, True, 2), (True, False, 1)]
+)
+def test_a_second_pass_is_made_only_while_no_commit_can_begin_the_journal_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commits: bool, is_held: bool, passes: int
+) -> None:
+    """One that does so in the middle of a pass might be lost with SQLite before 3.51.3."""
+    connect = partial(
+        sqlite3.connect, tmp_path / "x.db", isolation_level=None, check_same_thread=False
+    )
+    with closing(connect()) as reader, closing(connect()) as writer:
+        writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute("PRAGMA wal_autocheckpoint = 0")
+        writer.execute("CREATE TABLE t (x)")
+        if is_held:
+            reader.execute("BEGIN")
+            reader.execute("SELECT * FROM t").fetchall()
+
+        def commit() -> None:
+            if commits:
+                writer.execute("INSERT INTO t VALUES (1)")
+
+        made = Passes(monkeypatch, commit)
+        WriteBack(tmp_path / "x.db", lambda _: None).wait()
+    assert made.count == passes
