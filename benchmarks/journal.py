@@ -21,6 +21,7 @@ from benchmarks.engine_load import SENSOR, Probe, Source, engine_over, three_ste
 from benchmarks.figures import Figure, MeasurementError, Result
 from benchmarks.paired import Costs, Turns, compare
 from reactor.store.sqlite.connection import DATABASE, open_for_writing
+from reactor.store.sqlite.operations import BatchApplier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -140,6 +141,8 @@ def write_journal(path: Path, count: int) -> None:
         for _, text in indexes:
             connection.execute(text)
         connection.execute("COMMIT")
+        # As after years of events: all identities but the newest are in segments.
+        BatchApplier().load(connection)
 
 
 def drive(small: Path, large: Path, size: Size) -> tuple[Costs, Costs, float]:
@@ -164,7 +167,7 @@ async def _engine(engines: AsyncExitStack, directory: Path) -> Source:
     sensor = Probe(name=SENSOR)
     graph = three_steps(sensor, concurrency=1024)
     engine = await engines.enter_async_context(engine_over(directory, [graph], [sensor]))
-    # As senders choose them: each new one belongs somewhere else in the index of identities.
+    # As senders choose them: each new one belongs somewhere else among those known.
     return Source(engine, id_of=lambda _: uuid.uuid4().hex)
 
 

@@ -35,7 +35,8 @@ def check(world: World) -> list[str]:
 
 def _check_sources(world: World) -> Iterable[str]:
     """G1: what was acknowledged is there, as what it is; nothing is there that no source ever held."""
-    events = {name for (name,) in world.disk.rows("SELECT id FROM event")}
+    names = Counter(name for (name,) in world.disk.rows("SELECT id FROM event"))
+    events = names.keys()
     rejected = [
         name for (name,) in world.disk.rows("SELECT event_id FROM dead_letter WHERE event IS NULL")
     ]
@@ -58,9 +59,10 @@ def _check_sources(world: World) -> Iterable[str]:
             yield f"G1: {name} has no {kind}"
         for name in sorted(found - wanted[kind]):
             yield f"G3: there is a {kind} of {name}, which is none"
-    for name, count in Counter(rejected).items():
-        if count > 1:
-            yield f"G3: {name} was parked {count} times"
+    for what, counts in (("taken for an event", names), ("parked", Counter(rejected))):
+        for name, count in counts.items():
+            if count > 1:
+                yield f"G3: {name} was {what} {count} times"
 
 
 def _events(world: World) -> dict[int, tuple[Source, int]]:

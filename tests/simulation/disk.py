@@ -81,7 +81,10 @@ class SimulatedStore(SqliteStore):
         releasing: Callable[[], None] = lambda: None,
     ) -> None:
         self._releasing = releasing
-        super().__init__(NOWHERE, cast("StateLock", None), SimulatedWriter(disk, stopped))
+        applier = BatchApplier()
+        applier.load(disk.connection)
+        writer = SimulatedWriter(disk, applier, stopped)
+        super().__init__(NOWHERE, cast("StateLock", None), writer, applier)
         self._reader = cast("aiosqlite.Connection", SimulatedReader(disk))
 
     async def release_runs(self) -> None:
@@ -109,11 +112,13 @@ class SimulatedReader:
 class SimulatedWriter(Writer):
     """The real writer's batches, transactions and errors, on the loop's own time in the place of a thread's."""
 
-    def __init__(self, disk: Disk, stopped: Callable[[StoreStoppedError], None]) -> None:
+    def __init__(
+        self, disk: Disk, applier: BatchApplier, stopped: Callable[[StoreStoppedError], None]
+    ) -> None:
         super().__init__(
             lambda: disk.connection,
             NOWHERE,
-            BatchApplier(),
+            applier,
             observe=lambda seconds, size: None,
             stopped=stopped,
             filled=lambda is_full: None,
@@ -163,6 +168,7 @@ class SimulatedWriter(Writer):
             connection.execute("BEGIN IMMEDIATE")
             self._applier.apply(connection, operations)
             connection.execute("ROLLBACK")
+            self._applier.rolled_back()
             raise storage_error("database or disk is full", sqlite3.SQLITE_FULL)
         breaks, self._disk.breaks = self._disk.breaks, None
         if breaks is None or breaks:

@@ -186,7 +186,9 @@ async def test_of_more_blocks_than_retention_may_remove_the_rest_is_left(
 def accepted(database: sqlite3.Connection, *offers: Offer) -> list[list[bool]]:
     """Accept offers in one commit."""
     accepts = [operations.Accept(offer, "s", {}) for offer in offers]
-    operations.BatchApplier().apply(database, accepts)
+    applier = operations.BatchApplier()
+    applier.load(database)
+    applier.apply(database, accepts)
     return [operation.result for operation in accepts]
 
 
@@ -220,6 +222,7 @@ def test_a_block_that_was_rolled_back_was_never_there(database: sqlite3.Connecti
         applier.apply(database, [accept])
         assert accept.result == [True, True]
         database.execute("ROLLBACK")
+        applier.rolled_back()
         database.execute("BEGIN")
     accept = operations.Accept(Offer([single(1, 11)]), "s", {})
     applier.apply(database, [accept])

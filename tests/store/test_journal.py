@@ -14,8 +14,9 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from reactor.store.sqlite import SqliteStore, connection, journal, operations
+from reactor.store.sqlite import SqliteStore, connection, journal
 from reactor.store.sqlite.journal import KEPT_BYTES, Journal
+from reactor.store.sqlite.operations import BatchApplier
 from reactor.testing.store_contract import add
 from tests.store.frames import frames_in_use
 
@@ -370,13 +371,13 @@ class TestWriter:
             assert let_go.wait(30)
 
         monkeypatch.setattr(Journal, "extend", hold)
-        accept, seen = operations.accept, list[int]()
+        accept, seen = BatchApplier.accept, list[int]()
 
         def note(*arguments: Any) -> None:
             seen.append(slices)
             accept(*arguments)
 
-        monkeypatch.setattr(operations, "accept", note)
+        monkeypatch.setattr(BatchApplier, "accept", note)
         store = await SqliteStore.open(tmp_path)
         assert await asyncio.to_thread(begun.wait, 30)
         waiting = asyncio.ensure_future(add(store, 1))

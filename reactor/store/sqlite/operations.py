@@ -22,6 +22,7 @@ from reactor.store.sqlite.blocks import (
     rows_of,
     sources_with_blocks,
 )
+from reactor.store.sqlite.identities import Identities
 
 Tally = dict[tuple[str, str, str], int]
 
@@ -71,19 +72,23 @@ class Call:
 class BatchApplier:
     """Executes a batch in the order: new events with all they bring, rows sorted by statement, calls.
 
-    It is the only one that writes to its database.
+    It is the only one that writes to its database, and keeps in mind which events that has.
     """
 
     def __init__(self) -> None:
-        # Read once. Of some there may be no block, when one was rolled back or removed.
-        self._with_blocks: set[str] | None = None
+        self.identities = Identities()
+        # Of some there may be no block, when one was rolled back or removed.
+        self._with_blocks: set[str] = set()
+
+    def load(self, connection: sqlite3.Connection) -> None:
+        """Read what it keeps in mind. Called once, before all else."""
+        self.identities.load(connection)
+        self._with_blocks = sources_with_blocks(connection)
 
     def apply(self, connection: sqlite3.Connection, batch: Sequence[Any]) -> None:
         accepts = [operation for operation in batch if type(operation) is Accept]
         if accepts:
-            if self._with_blocks is None:
-                self._with_blocks = sources_with_blocks(connection)
-            accept(connection, accepts, self._with_blocks)
+            self.accept(connection, accepts)
         rows: defaultdict[sql.Statement, list[sql.Row]] = defaultdict(list)
         for operation in batch:
             if type(operation) is Rows:
@@ -95,6 +100,57 @@ class BatchApplier:
         for operation in batch:
             if type(operation) is Call:
                 operation.result = operation.function(connection)
+        if accepts:
+            events = sum([len(operation.offer.events) for operation in accepts])
+            self.identities.seal(connection, events=events)
+
+    def committed(self) -> None:
+        self.identities.committed()
+
+    def rolled_back(self) -> None:
+        self.identities.rolled_back()
+
+    def accept(self, connection: sqlite3.Connection, accepts: Sequence[Accept]) -> None:
+        """Insert the events of all operations; where one was known before, sort out which."""
+        known = self._insert_events(
+            connection, [event for operation in accepts for event in operation.offer.events]
+        )
+        known |= self._insert_blocks(connection, accepts)
+        tally: Tally = defaultdict(int)
+        for operation in accepts:
+            operation.result = _are_new(operation.offer, known)
+            if new := sum(operation.result):
+                tally["sensor", operation.sensor, "accepted"] += new
+        tally |= insert_runs(connection, [operation.offer for operation in accepts], without=known)
+        add_tally(connection, tally)
+        for operation in accepts:
+            for statement, row in cursor_rows(operation.sensor, operation.cursor):
+                connection.execute(statement, row)
+
+    def _insert_events(
+        self, connection: sqlite3.Connection, events: Sequence[EventRow]
+    ) -> set[int]:
+        """Insert events; return the sequence numbers of those that were known before and so were left out."""
+        known: set[int] = set()
+        if self._with_blocks:
+            suspects = [event for event in events if event.source in self._with_blocks]
+            known = known_in_blocks(connection, suspects)
+            if known:
+                events = [event for event in events if event.seq not in known]
+        if again := self.identities.known_of(connection, events):
+            events = [event for event in events if event.seq not in again]
+        execute_all(connection, sql.INSERT_EVENT, events)
+        return known | again
+
+    def _insert_blocks(self, connection: sqlite3.Connection, accepts: Sequence[Accept]) -> set[int]:
+        """Insert blocks, and those as single events of which some may be known; return as `_insert_events` does."""
+        known: set[int] = set()
+        for operation in accepts:
+            for block in operation.offer.blocks:
+                self._with_blocks.add(block.source)
+                if self.identities.may_know(block) or not insert_block(connection, block):
+                    known |= self._insert_events(connection, rows_of(block))
+        return known
 
 
 def execute_all(
@@ -107,31 +163,6 @@ def execute_all(
     for text, values in statement.executions(rows):
         changed += connection.execute(text, values).rowcount
     return changed
-
-
-def accept(
-    connection: sqlite3.Connection, accepts: Sequence[Accept], with_blocks: set[str]
-) -> None:
-    """Insert the events of all operations; where one was known before, sort out which.
-
-    `with_blocks` has at least the sources of which events are in blocks, here as well when this returns.
-    """
-    known = _insert_events(
-        connection,
-        [event for operation in accepts for event in operation.offer.events],
-        with_blocks,
-    )
-    known |= _insert_blocks(connection, accepts, with_blocks)
-    tally: Tally = defaultdict(int)
-    for operation in accepts:
-        operation.result = _are_new(operation.offer, known)
-        if new := sum(operation.result):
-            tally["sensor", operation.sensor, "accepted"] += new
-    tally |= insert_runs(connection, [operation.offer for operation in accepts], without=known)
-    add_tally(connection, tally)
-    for operation in accepts:
-        for statement, row in cursor_rows(operation.sensor, operation.cursor):
-            connection.execute(statement, row)
 
 
 def insert_runs(
@@ -160,38 +191,6 @@ def _are_new(offer: Offer, known: Collection[int]) -> list[bool]:
     for block in offer.blocks:
         are_new += [seq not in known for seq in range(block.first, block.first + len(block.data))]
     return are_new
-
-
-def _insert_events(
-    connection: sqlite3.Connection, events: Sequence[EventRow], with_blocks: Collection[str]
-) -> set[int]:
-    """Insert events; return the sequence numbers of those that were known before and so were left out."""
-    known: set[int] = set()
-    if with_blocks:
-        suspects = [event for event in events if event.source in with_blocks]
-        known = known_in_blocks(connection, suspects)
-        if known:
-            events = [event for event in events if event.seq not in known]
-    if execute_all(connection, sql.INSERT_EVENT, events) != len(events):
-        known.update(
-            event.seq
-            for event in events
-            if connection.execute(sql.SELECT_EVENT_BY_SEQ, (event.seq,)).fetchone() is None
-        )
-    return known
-
-
-def _insert_blocks(
-    connection: sqlite3.Connection, accepts: Sequence[Accept], with_blocks: set[str]
-) -> set[int]:
-    """Insert blocks, and those as single events of which some may be known; return as `_insert_events` does."""
-    known: set[int] = set()
-    for operation in accepts:
-        for block in operation.offer.blocks:
-            with_blocks.add(block.source)
-            if not insert_block(connection, block):
-                known |= _insert_events(connection, rows_of(block), with_blocks)
-    return known
 
 
 def letter_row(letter: DeadLetterRow) -> sql.Row:

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 OUTBOX_VERSION = 2
 BLOCKS_VERSION = 3
+SEGMENTS_VERSION = 4
 _TRIES = 5
 # Single events; their table is named `event_row` from schema version 3 on, and `event` before.
 _EVENTS = """
@@ -41,8 +42,18 @@ _EVENT_BY_SEQ = """
 SELECT seq, source, id, sensor, type, subject, time, accepted_at, data, decisions
 FROM {single} WHERE seq = ?
 """
-# The index on events begins with their source: one probe per source, however many events it has.
+# What is in no segment yet is looked for row by row.
 _EVENTS_BY_ID = """
+SELECT seq, source, id, sensor, type, subject, time, accepted_at, data, decisions FROM event_row
+WHERE seq > coalesce((SELECT through FROM identity_segment ORDER BY number DESC LIMIT 1), -1) AND id = :id
+UNION
+SELECT seq, event.source, event.id, sensor, type, subject, time, accepted_at, data, decisions
+FROM identity_segment AS segment
+CROSS JOIN identity AS known ON known.segment = segment.number AND known.id = :id
+CROSS JOIN event_row AS event ON event.seq = known.event AND event.id = known.id
+"""
+# Before there were segments, an index on events began with their source: one probe per source.
+_EVENTS_BY_SOURCE_AND_ID = """
 WITH RECURSIVE known (source) AS (
     SELECT min(source) FROM {single}
     UNION ALL
@@ -50,7 +61,7 @@ WITH RECURSIVE known (source) AS (
     FROM known WHERE known.source IS NOT NULL
 )
 SELECT seq, source, event.id, sensor, type, subject, time, accepted_at, data, decisions
-FROM known JOIN {single} AS event USING (source) WHERE event.id = ? ORDER BY seq
+FROM known JOIN {single} AS event USING (source) WHERE event.id = :id ORDER BY seq
 """
 _BLOCKS = """
 SELECT first, source, series, sensor, type, accepted_at, decisions, parts, subjects, data FROM event_block
@@ -244,7 +255,12 @@ class StateReader:
         return [] if event is None else [event]
 
     def _by_id(self, event_id: str) -> list[EventRow]:
-        rows = self._connection.execute(_EVENTS_BY_ID.format(single=self._single), (event_id,))
+        statement = (
+            _EVENTS_BY_ID
+            if self._version >= SEGMENTS_VERSION
+            else _EVENTS_BY_SOURCE_AND_ID.format(single=self._single)
+        )
+        rows = self._connection.execute(statement, {"id": event_id})
         found = [EventRow(*row) for row in rows]
         series, number = split_id(event_id)
         if self._has_blocks and number is not None:

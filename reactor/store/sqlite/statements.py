@@ -60,11 +60,42 @@ Statement = str | ManyRows
 INSERT_EVENT = ManyRows(
     "INSERT INTO event_row (seq, source, id, sensor, type, subject, time, accepted_at, data, decisions)",
     10,
-    "ON CONFLICT (source, id) DO NOTHING",
 )
-SELECT_EVENT_BY_SEQ = "SELECT 1 FROM event_row WHERE seq = ?"
+SELECT_TAIL = "SELECT seq, source, id FROM event_row WHERE seq > ? ORDER BY seq LIMIT ?"
+SELECT_LAST_SEGMENT = "SELECT number, through FROM identity_segment ORDER BY number DESC LIMIT 1"
+SELECT_FILTERS = "SELECT number, bits FROM identity_filter ORDER BY number"
+# An identity may stand there from before a death, or from an event that was removed since.
+INSERT_IDENTITY = ManyRows("INSERT OR REPLACE INTO identity (segment, id, source, event)", 4)
+INSERT_SEGMENT = "INSERT INTO identity_segment (number, first, last, through) VALUES (?, ?, ?, ?)"
+UPSERT_FILTER = """
+INSERT INTO identity_filter (number, bits) VALUES (?, ?)
+ON CONFLICT (number) DO UPDATE SET bits = excluded.bits
+"""
+# The event must still be there, and be the same: after a clock was set back a number may be another's.
+KNOWN_IN_SEGMENTS = ManyRows(
+    "SELECT given.column4 FROM (",
+    4,
+    ") AS given CROSS JOIN identity AS known ON known.segment = given.column1 AND known.id = given.column2"
+    " AND known.source = given.column3 CROSS JOIN event_row AS event"
+    " ON event.seq = known.event AND event.id = known.id AND event.source = known.source",
+)
+LOWER_THROUGH = "UPDATE identity_segment SET through = ?1 WHERE through > ?1"
+SELECT_DEAD_SEGMENT = """
+SELECT number FROM identity_segment AS segment
+WHERE NOT EXISTS (SELECT 1 FROM event_row WHERE seq BETWEEN segment.first AND segment.last) ORDER BY number LIMIT 1
+"""
+DELETE_IDENTITIES = """
+DELETE FROM identity WHERE segment = :segment
+  AND (id, source) IN (SELECT id, source FROM identity WHERE segment = :segment LIMIT :limit)
+"""
+DELETE_SEGMENT = "DELETE FROM identity_segment WHERE number = ?"
+DELETE_FILTER = """
+DELETE FROM identity_filter WHERE number = ?
+  AND NOT EXISTS (SELECT 1 FROM identity_segment WHERE number >= ? AND number < ?)
+"""
 # Only if all of them are new. The ids of a block have as many digits, so as text they have the order of its numbers;
 # and blocks of a series do not overlap, so the first that ends behind this one's beginning is the only one to look at.
+# Those that are in no segment are looked for in memory.
 INSERT_BLOCK = """
 INSERT INTO event_block (first, last, source, series, first_number, last_number, sensor, type, accepted_at, decisions,
                          parts, subjects, data)
@@ -73,7 +104,9 @@ SELECT :first, :last, :source, :series, :first_number, :last_number, :sensor, :t
 WHERE coalesce((SELECT first_number FROM event_block
                 WHERE source = :source AND series = :series AND last_number >= :first_number
                 ORDER BY last_number LIMIT 1) > :last_number, TRUE)
-  AND NOT EXISTS (SELECT 1 FROM event_row WHERE source = :source AND id BETWEEN :first_id AND :last_id)
+  AND NOT EXISTS (SELECT 1 FROM identity_segment AS segment CROSS JOIN identity AS known
+                  ON known.segment = segment.number AND known.id BETWEEN :first_id AND :last_id
+                  AND known.source = :source)
 """
 # The index begins with the source: one probe for each.
 SOURCES_WITH_BLOCKS = """
@@ -306,5 +339,5 @@ DELETE_ATTEMPTS = "DELETE FROM attempt WHERE run = ?"
 DELETE_LETTERS_OF_RUN = "DELETE FROM dead_letter WHERE run = ?"
 DELETE_LETTERS_OF_EVENTS = "DELETE FROM dead_letter WHERE event BETWEEN ? AND ?"
 DELETE_RUN = "DELETE FROM run WHERE id = ?"
-DELETE_EVENT = "DELETE FROM event_row WHERE seq = ?"
+DELETE_EVENT = "DELETE FROM event_row WHERE seq = ? RETURNING source, id"
 DELETE_BLOCK = "DELETE FROM event_block WHERE first = ?"

@@ -66,9 +66,12 @@ def _ignore_space(is_full: bool) -> None:
 class SqliteStore:
     """Use `await SqliteStore.open(directory)`. One per directory and process; others get StateInUseError."""
 
-    def __init__(self, directory: Path, lock: StateLock, writer: Writer) -> None:
+    def __init__(
+        self, directory: Path, lock: StateLock, writer: Writer, applier: BatchApplier
+    ) -> None:
         self.directory = directory
         self._lock = lock
+        self._applier = applier
         self._writer = writer
         self._reading = 0
         self._reader: aiosqlite.Connection | None = None
@@ -91,17 +94,18 @@ class SqliteStore:
         prepare_directory(directory)
         lock = StateLock(directory)
         path = directory / DATABASE
+        applier = BatchApplier()
         writer = Writer(
-            partial(open_for_writing, path),
+            partial(_open_for_writing, path, applier),
             path,
-            BatchApplier(),
+            applier,
             observe=observe,
             stopped=stopped,
             filled=filled,
         )
         try:
             await writer.open()
-            store = cls(directory, lock, writer)
+            store = cls(directory, lock, writer, applier)
             store._reader = await _open_for_reading(path)
         except BaseException:
             await writer.close()
@@ -271,7 +275,7 @@ class SqliteStore:
 
     async def redrive(self, letter: DeadLetterRow, offer: Offer | None, at: int) -> bool:
         settled: bool = await self._writer.write(
-            Call(partial(redrive, letter=letter, offer=offer, at=at))
+            Call(partial(redrive, applier=self._applier, letter=letter, offer=offer, at=at))
         )
         return settled
 
@@ -284,7 +288,9 @@ class SqliteStore:
         await self._writer.write(Call(apply))
 
     async def remove_settled(self, retention: Retention) -> int:
-        removed: int = await self._writer.write(Call(partial(remove_settled, retention=retention)))
+        removed: int = await self._writer.write(
+            Call(partial(remove_settled, identities=self._applier.identities, retention=retention))
+        )
         return removed
 
     async def cursor(self, sensor: str) -> dict[str, bytes]:
@@ -373,6 +379,17 @@ class SqliteStore:
                 self._reading -= 1
         except sqlite3.Error as error:
             raise StoreError(f"the database could not be read: {error}") from error
+
+
+def _open_for_writing(path: Path, applier: BatchApplier) -> sqlite3.Connection:
+    """Return the connection of the writer, when the applier has read what it needs. For the writer's thread."""
+    connection = open_for_writing(path)
+    try:
+        applier.load(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 async def _open_for_reading(path: Path) -> aiosqlite.Connection:

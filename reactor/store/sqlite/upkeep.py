@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from reactor.store.contract import DeadLetterRow
 from reactor.store.sqlite import statements as sql
-from reactor.store.sqlite.blocks import event_in, sources_with_blocks
+from reactor.store.sqlite.blocks import event_in
 from reactor.store.sqlite.operations import (
     Accept,
+    BatchApplier,
     Tally,
-    accept,
     add_tally,
     insert_runs,
     letter_row,
@@ -24,6 +24,7 @@ from reactor.store.sqlite.outbox import put_back
 
 if TYPE_CHECKING:
     from reactor.store.contract import Offer, Retention
+    from reactor.store.sqlite.identities import Identities
 
 
 def count_deaths(connection: sqlite3.Connection, *, most: int, at: int) -> list[DeadLetterRow]:
@@ -60,7 +61,12 @@ def count_deaths(connection: sqlite3.Connection, *, most: int, at: int) -> list[
 
 
 def redrive(
-    connection: sqlite3.Connection, *, letter: DeadLetterRow, offer: Offer | None, at: int
+    connection: sqlite3.Connection,
+    *,
+    applier: BatchApplier,
+    letter: DeadLetterRow,
+    offer: Offer | None,
+    at: int,
 ) -> bool:
     if not connection.execute(sql.SETTLE_DEAD_LETTER, (at, letter.id)).rowcount:
         return False
@@ -71,11 +77,13 @@ def redrive(
     elif letter.event is not None:
         add_tally(connection, insert_runs(connection, [offer]))
     else:
-        accept(connection, [Accept(offer, letter.sensor, {})], sources_with_blocks(connection))
+        applier.accept(connection, [Accept(offer, letter.sensor, {})])
     return True
 
 
-def remove_settled(connection: sqlite3.Connection, *, retention: Retention) -> int:
+def remove_settled(
+    connection: sqlite3.Connection, *, identities: Identities, retention: Retention
+) -> int:
     parameters = {"before": retention.before, "limit": retention.limit}
     tally: Tally = defaultdict(int)
     removed = 0
@@ -88,10 +96,12 @@ def remove_settled(connection: sqlite3.Connection, *, retention: Retention) -> i
                 break
             _remove_runs(connection, first, last, tally)
             connection.execute(sql.DELETE_LETTERS_OF_EVENTS, (first, last))
-            connection.execute(delete, (first,))
+            for source, event_id in connection.execute(delete, (first,)):
+                identities.remove(source, event_id, first)
             tally["sensor", sensor, "removed"] += last - first + 1
             removed += last - first + 1
     add_tally(connection, tally)
+    identities.drop_segments(connection)
     return removed
 
 

@@ -59,6 +59,14 @@ class Applier(Protocol):
         """Execute the batch inside the open transaction and set each operation's `result`."""
         ...
 
+    def committed(self) -> None:
+        """Hear that what was applied is durable."""
+        ...
+
+    def rolled_back(self) -> None:
+        """Hear that what was applied never was."""
+        ...
+
 
 class Write:
     """An operation on its way: what to do and who waits for it."""
@@ -221,9 +229,11 @@ class Writer:
             self._applier.apply(connection, [write.operation for write in batch])
             connection.execute("COMMIT")
         except BaseException:
+            self._applier.rolled_back()
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+        self._applier.committed()
         self.commits += 1
         self._become_full(False)
 

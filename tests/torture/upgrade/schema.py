@@ -51,7 +51,7 @@ def content(path: Path) -> Content:
             version=database.execute("PRAGMA user_version").fetchone()["user_version"],
             definitions=definitions(database),
             rows={
-                table: database.execute(f'SELECT * FROM "{table}" ORDER BY 1, 2, 3').fetchall()
+                table: sorted(database.execute(f'SELECT * FROM "{table}"').fetchall(), key=repr)
                 for table in tables
             },
         )

@@ -1,0 +1,345 @@
+"""Identities in memory and in segments: an event is new once, however it comes, across deaths and removals."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from reactor.store.contract import Offer, Retention
+from reactor.store.sqlite import SqliteStore, filters, identities
+from reactor.store.sqlite.connection import migrate
+from reactor.store.sqlite.filters import Filters
+from reactor.store.sqlite.operations import Accept, BatchApplier
+from reactor.store.sqlite.reader import Explanation, read
+from reactor.store.sqlite.upkeep import remove_settled
+from reactor.testing.block_contract import event_block, rows_in
+from reactor.testing.store_contract import event_row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from reactor.store.contract import EventRow
+
+SEGMENT = 8
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a few events be a segment, and a few hundred places be enough for it."""
+    monkeypatch.setattr(identities, "SEGMENT_EVENTS", SEGMENT)
+    monkeypatch.setattr(identities, "FEWEST_ROWS", 1)
+    monkeypatch.setattr(identities, "SORTED_PER_ROW", 2)
+    monkeypatch.setattr(identities, "PART_ROWS", 2)
+    monkeypatch.setattr(identities, "DROPPED_PER_CALL", 3)
+    monkeypatch.setattr(filters, "PLACE_BITS", 9)
+
+
+@pytest.fixture
+def database() -> Iterator[sqlite3.Connection]:
+    with closing(empty_database()) as connection:
+        yield connection
+
+
+def empty_database() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    migrate(connection, Path("memory"))
+    return connection
+
+
+class Life:
+    """One process over a database: batches, and what becomes of them."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self.database = database
+        self.applier = BatchApplier()
+        self.applier.load(database)
+
+    def accept(self, *offers: Offer, commits: bool = True) -> list[bool]:
+        """Return which events are new, in one commit, or in one that fails."""
+        accepts = [Accept(offer, "s", {}) for offer in offers]
+        self.database.execute("BEGIN")
+        self.applier.apply(self.database, accepts)
+        self.end(commits=commits)
+        return [is_new for accept in accepts for is_new in accept.result]
+
+    def add(self, *seqs: int) -> list[bool]:
+        return self.accept(Offer([event_row(seq) for seq in seqs]))
+
+    def remove(self, *, most: int, commits: bool = True) -> int:
+        """Remove the oldest events."""
+        self.database.execute("BEGIN")
+        removed = remove_settled(
+            self.database,
+            identities=self.applier.identities,
+            retention=Retention(before=100, limit=most),
+        )
+        self.end(commits=commits)
+        return removed
+
+    def end(self, *, commits: bool) -> None:
+        self.database.execute("COMMIT" if commits else "ROLLBACK")
+        if commits:
+            self.applier.committed()
+        else:
+            self.applier.rolled_back()
+
+    def count(self, table: str) -> int:
+        found: int = self.database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        return found
+
+
+def of_source(seq: int, source: str, name: str) -> EventRow:
+    return event_row(seq, id=name)._replace(source=source)
+
+
+NAMES = st.integers(10, 40)
+CALLS = st.lists(
+    st.one_of(
+        st.tuples(
+            st.sampled_from(["singles", "block", "fails"]),
+            st.sampled_from(["a", "b"]),
+            st.lists(NAMES, min_size=1, max_size=9, unique=True).map(sorted),
+        ),
+        st.tuples(
+            st.sampled_from(["dies", "remove", "late"]),
+            st.just("a"),
+            st.lists(NAMES, min_size=1, max_size=4, unique=True),
+        ),
+    ),
+    max_size=40,
+)
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300
+)
+@given(calls=CALLS)
+@example(calls=[("singles", "a", [*range(10, 19)]), ("block", "a", [18, 19])])
+@example(
+    # A number that was a removed event's.
+    calls=[
+        ("singles", "a", [*range(10, 17), 18]),
+        ("late", "a", [17]),
+        ("remove", "a", [10, 11]),
+        ("singles", "a", [11, 12, 13]),
+        ("late", "a", [17]),
+        ("singles", "a", [10]),
+    ]
+)
+@example(calls=[("singles", "a", [*range(10, 30)])] + [("fails", "a", [31])] * 20)
+def test_an_event_is_new_once_whatever_happens(
+    small: None, calls: Sequence[tuple[str, str, Sequence[int]]]
+) -> None:
+    with closing(empty_database()) as database:
+        life = Life(database)
+        known: dict[int, tuple[str, int]] = {}
+        seq = 1000
+        for what, source, names in calls:
+            if what == "dies":
+                life = Life(database)
+            elif what == "remove":
+                # A block goes as a whole; what is left tells what went.
+                life.remove(most=len(names))
+                left = {number for (number,) in database.execute("SELECT seq FROM event")}
+                known = {number: name for number, name in known.items() if number in left}
+            else:
+                first = min(known, default=seq) - len(names) if what == "late" else seq
+                block = event_block(first, names, source=source, series="e/")
+                rows = rows_in(block)
+                taken = {*known.values()}
+                expected = [(source, name) not in taken for name in names]
+                offer = Offer(blocks=[block]) if what == "block" else Offer(rows)
+                assert life.accept(offer, commits=what != "fails") == expected
+                if what != "fails":
+                    known |= {
+                        row.seq: (source, name)
+                        for row, name, is_new in zip(rows, names, expected, strict=True)
+                        if is_new
+                    }
+                seq += len(names)
+        found = database.execute("SELECT seq, source, id FROM event ORDER BY seq").fetchall()
+        assert found == [(seq, name[0], f"e/{name[1]}") for seq, name in sorted(known.items())]
+
+
+def test_a_segment_is_written_in_the_order_of_ids_a_few_at_a_time(
+    small: None, database: sqlite3.Connection
+) -> None:
+    life = Life(database)
+    names = ["d", "b", "h", "a", "g", "c", "f", "e"]
+    life.accept(Offer([of_source(seq, "s", name) for seq, name in enumerate(names)]))
+    written: list[str] = []
+    for seq in range(10, 24):
+        life.add(seq)
+        rows = database.execute("SELECT id FROM identity ORDER BY id").fetchall()
+        assert [name for (name,) in rows][: len(written)] == written
+        # Two for each event, once they are sorted.
+        assert len(rows) <= len(written) + 2
+        written = [name for (name,) in rows]
+        if life.count("identity_segment"):
+            break
+    assert written == sorted(names)
+    assert database.execute("SELECT * FROM identity_segment").fetchall() == [(0, 0, 7, 7)]
+
+
+def test_a_commit_that_fails_leaves_a_segment_to_be_written_as_before(
+    small: None, database: sqlite3.Connection
+) -> None:
+    life = Life(database)
+    life.add(*range(SEGMENT))
+    for seq in range(10, 10 + SEGMENT - 1):
+        for commits in (False, True):
+            life.accept(Offer([event_row(seq)]), commits=commits)
+    assert life.count("identity_segment") == 1
+    assert database.execute("SELECT event FROM identity ORDER BY event").fetchall() == [
+        (seq,) for seq in range(SEGMENT)
+    ]
+
+
+def test_a_death_amid_a_segment_leaves_it_to_be_written_again(
+    small: None, database: sqlite3.Connection
+) -> None:
+    life = Life(database)
+    life.add(*range(SEGMENT))
+    while not life.count("identity"):
+        life.add(10 + life.count("event_row"))
+    assert life.count("identity_segment") == 0
+    again = Life(database)
+    assert again.add(*range(SEGMENT)) == [False] * SEGMENT
+    while not again.count("identity_segment"):
+        again.add(40 + again.count("event_row"))
+    assert Life(database).add(*range(SEGMENT)) == [False] * SEGMENT
+
+
+def test_an_event_that_comes_after_its_place_in_a_segment_is_known_after_a_death(
+    small: None, database: sqlite3.Connection
+) -> None:
+    life = Life(database)
+    life.add(*range(0, 20, 2))
+    while not life.count("identity_segment"):
+        life.add(100 + life.count("event_row"))
+    assert life.add(3) == [True]
+    assert Life(database).add(3, 5) == [False, True]
+
+
+def test_the_events_of_an_earlier_release_are_sealed_at_the_start(
+    small: None, database: sqlite3.Connection
+) -> None:
+    life = Life(database)
+    rows = [tuple(event_row(seq)) for seq in range(5 * SEGMENT)]
+    database.executemany(f"INSERT INTO event_row VALUES ({', '.join('?' * 10)})", rows)
+    again = Life(database)
+    # As much as a daemon has in memory while it runs stays there.
+    assert again.count("identity") == 4 * SEGMENT
+    assert again.add(*range(5 * SEGMENT)) == [False] * 5 * SEGMENT
+    assert life.count("event_row") == 5 * SEGMENT
+
+
+def test_long_ids_make_a_segment_sooner(
+    small: None, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(identities, "SEGMENT_EVENTS", 1000)
+    monkeypatch.setattr(identities, "SEGMENT_BYTES", 500)
+    life = Life(database)
+    for seq in range(30):
+        life.accept(Offer([event_row(seq, id=f"{seq:0250}")]))
+    # Two make one, and what is not written by the time that two more have come is written at once.
+    assert life.count("identity_segment") >= 8
+    for one in (life, Life(database)):
+        events = [event_row(100 + seq, id=f"{seq:0250}") for seq in range(30)]
+        assert one.accept(Offer(events)) == [False] * 30
+
+
+def test_segments_go_when_their_events_are_gone(small: None, database: sqlite3.Connection) -> None:
+    life = Life(database)
+    for seq in range(24 * SEGMENT):
+        life.add(seq)
+    assert life.count("identity_filter") == 3
+    while life.remove(most=5) or life.count("identity_segment"):
+        pass
+    assert life.count("identity_segment") == 0
+    # That of the segment that comes next stays.
+    assert life.count("identity_filter") == 1
+    for one in (life, Life(database)):
+        assert one.add(2, 150, 10_000) == [True] * 3
+        one.remove(most=3)
+
+
+def test_a_removal_that_fails_leaves_the_filter(small: None, database: sqlite3.Connection) -> None:
+    life = Life(database)
+    for seq in range(10 * SEGMENT):
+        life.add(seq)
+    # All that end their segment within one transaction that is rolled back.
+    database.execute("BEGIN")
+    database.execute("DELETE FROM event_row WHERE seq < 64")
+    for _ in range(40):
+        life.applier.identities.drop_segments(database)
+    assert life.count("identity_filter") == 1
+    life.end(commits=False)
+    assert life.add(*range(64)) == [False] * 64
+
+
+async def test_a_reader_finds_an_event_by_its_id_in_memory_and_in_segments(
+    small: None, tmp_path: Path
+) -> None:
+    store = await SqliteStore.open(tmp_path)
+    for seq in range(4 * SEGMENT):
+        source = "even" if seq % 2 else "odd"
+        await store.accept(Offer([of_source(seq, source, str(seq // 2))]), "s", {})
+    await store.close()
+
+    def ask(name: str) -> Explanation:
+        return read(tmp_path, lambda state: state.explanation(name, None))
+
+    for name in range(2 * SEGMENT):
+        assert [event.seq for event in ask(str(name)).events] == [2 * name, 2 * name + 1]
+    assert ask(str(2 * SEGMENT)).events == []
+
+
+# Filters
+
+
+def test_a_filter_finds_all_that_was_added_and_little_else() -> None:
+    table = Filters()
+    names = [f"{number:x}" for number in range(0, 65_536 * 7919, 7919)]
+    table.add(3, names)
+    assert all(table.segments(name) == [3] for name in names)
+    others = sum(bool(table.segments(f"other {number}")) for number in range(20_000))
+    assert others < 20_000 / 300
+
+
+@given(
+    st.dictionaries(
+        st.integers(0, 100), st.lists(st.text(st.characters(codec="utf-8"))), max_size=8
+    )
+)
+def test_a_table_of_filters_is_the_same_when_it_is_loaded_again(
+    segments: dict[int, list[str]],
+) -> None:
+    table, again = Filters(), Filters()
+    assert not table
+    for segment, names in segments.items():
+        table.add(segment, names)
+    columns = {segment // filters.SEGMENTS_PER_COLUMN for segment in segments}
+    for column in sorted(columns):
+        again.load(column, table.column(column))
+    for segment, names in segments.items():
+        for name in names:
+            assert segment in table.segments(name)
+            assert sorted(again.segments(name)) == sorted(table.segments(name))
+
+
+def test_a_column_that_was_dropped_makes_room_for_another(small: None) -> None:
+    table = Filters()
+    table.add(0, ["a"])
+    table.add(8, ["a"])
+    table.drop(0)
+    table.drop(7)
+    assert table.segments("a") == [8]
+    table.add(16, ["b"])
+    assert (table.segments("a"), table.segments("b")) == ([8], [16])
