@@ -12,7 +12,8 @@ import errno
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from reactor_sensors._files_mounts import is_remote
 
@@ -21,7 +22,7 @@ if sys.platform == "linux":
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from watchfiles._rust_notify import RustNotify
 
@@ -49,6 +50,9 @@ class Hint(NamedTuple):
     path: str = ""
     why: str = ""
 
+
+# Its own constructor is a call of Python.
+_hint: Callable[[Iterable[Any]], Hint] = partial(tuple.__new__, Hint)
 
 Deliver = "Callable[[Sequence[Hint]], None]"
 
@@ -174,27 +178,20 @@ if sys.platform == "linux":
             except BlockingIOError:
                 return
             # What is left in the queue makes its descriptor readable again.
-            hints = [hint for event in linux.events_in(data) if (hint := self._hint(event))]
+            hints = []
+            for event in linux.events_in(data):
+                hint = self._hint_of(*event)
+                if hint is not None:
+                    hints.append(hint)
             if hints:
                 self._deliver(hints)
 
-        def _hint(self, event: linux.InotifyEvent) -> Hint | None:
-            watch, mask, name = event
-            if mask & linux.IN_Q_OVERFLOW:
-                return Hint(HintKind.LOST, why="the queue of inotify overflowed")
+        def _hint_of(self, watch: int, mask: int, name: bytes) -> Hint | None:
+            if not name:
+                return self._hint_without_name(watch, mask)
             folder = self._folders.get(watch)
             if folder is None:
                 # Between the kernel's watch and our note of it; the listing comes after both.
-                return None
-            if mask & (_SELF | linux.IN_IGNORED):
-                if mask & linux.IN_IGNORED:
-                    self._folders.pop(watch, None)
-                return (
-                    Hint(HintKind.LOST, why="the folder itself was moved or deleted")
-                    if not folder
-                    else None
-                )
-            if not name:
                 return None
             path = os.fsdecode(name)
             if folder:
@@ -203,10 +200,25 @@ if sys.platform == "linux":
             if mask & linux.IN_ISDIR:
                 return None if is_touched else Hint(HintKind.FOLDER, path)
             if is_touched:
-                return Hint(HintKind.TOUCHED, path)
-            if mask & linux.IN_CLOSE_WRITE:
-                return Hint(HintKind.CLOSED, path)
-            return Hint(HintKind.MOVED if mask & linux.IN_MOVED_TO else HintKind.SEEN, path)
+                kind = HintKind.TOUCHED
+            elif mask & linux.IN_CLOSE_WRITE:
+                kind = HintKind.CLOSED
+            else:
+                kind = HintKind.MOVED if mask & linux.IN_MOVED_TO else HintKind.SEEN
+            return _hint((kind, path, ""))
+
+        def _hint_without_name(self, watch: int, mask: int) -> Hint | None:
+            """Of the queue, or of a watched folder itself."""
+            if mask & linux.IN_Q_OVERFLOW:
+                return Hint(HintKind.LOST, why="the queue of inotify overflowed")
+            folder = self._folders.get(watch)
+            if folder is None or not mask & (_SELF | linux.IN_IGNORED):
+                return None
+            if mask & linux.IN_IGNORED:
+                self._folders.pop(watch, None)
+            if folder:
+                return None
+            return Hint(HintKind.LOST, why="the folder itself was moved or deleted")
 
 
 class WatchfilesHints:

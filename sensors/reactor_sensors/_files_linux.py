@@ -8,10 +8,6 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 IN_ATTRIB = 0x4
 IN_CLOSE_WRITE = 0x8
@@ -45,14 +41,6 @@ _syscall.argtypes = (
 _syscall.restype = ctypes.c_long
 
 
-class InotifyEvent(NamedTuple):
-    """`name` is empty for what happened to the watched folder itself."""
-
-    watch: int
-    mask: int
-    name: bytes
-
-
 def open_inotify() -> int:
     """Return the descriptor of a new queue, which does not block. Raises OSError."""
     return _checked(_libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK))
@@ -63,14 +51,19 @@ def add_watch(inotify: int, path: str, mask: int) -> int:
     return _checked(_inotify_add_watch(inotify, os.fsencode(path), mask))
 
 
-def events_in(data: bytes) -> Iterator[InotifyEvent]:
-    """Read the events that one read of the queue returned."""
+def events_in(data: bytes) -> list[tuple[int, int, bytes]]:
+    """Return the events that one read of the queue returned: the number of the watch, what happened, and a name.
+
+    The name is empty for what happened to the watched folder itself.
+    """
+    events = []
     position = 0
     while position < len(data):
         watch, mask, _, size = _EVENT.unpack_from(data, position)
         position += _EVENT.size
-        yield InotifyEvent(watch, mask, data[position : position + size].rstrip(b"\0"))
+        events.append((watch, mask, data[position : position + size].rstrip(b"\0")))
         position += size
+    return events
 
 
 class _How(ctypes.Structure):
@@ -97,23 +90,20 @@ def open_cached(folder: str, *, below: int | None = None) -> int | None:
     With `below`, it is a path below that open folder, and None as well where a mount or a symlink lies on the way.
     Always None before Linux 5.12, and where a sandbox forbids the call.
     """
-    if below is None:
-        return _opened(_AT_FDCWD, folder, _ROOT)
-    return _opened(below, folder, _BELOW)
-
-
-def is_cached(folder: int, name: str) -> bool:
-    """Return whether the kernel knows what is at `name` in an open folder, without asking anybody."""
-    descriptor = _opened(folder, name, _NAME)
-    if descriptor is None:
-        return False
-    os.close(descriptor)
-    return True
-
-
-def _opened(folder: int, path: str, how: object) -> int | None:
-    descriptor: int = _syscall(_OPENAT2, folder, os.fsencode(path), how, _HOW_BYTES)
+    at, how = (_AT_FDCWD, _ROOT) if below is None else (below, _BELOW)
+    descriptor: int = _syscall(_OPENAT2, at, os.fsencode(folder), how, _HOW_BYTES)
     return None if descriptor < 0 else descriptor
+
+
+def cached_status(folder: int, name: str) -> os.stat_result | None:
+    """Return the state of what is at `name` in an open folder, or None where the kernel would have to ask somebody."""
+    descriptor: int = _syscall(_OPENAT2, folder, os.fsencode(name), _NAME, _HOW_BYTES)
+    if descriptor < 0:
+        return None
+    try:
+        return os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _checked(result: int) -> int:

@@ -22,7 +22,7 @@ from reactor_sensors._files_ledger import Ledger, Observation, Version, key_of
 from reactor_sensors._files_mounts import is_remote
 
 if sys.platform == "linux":
-    from reactor_sensors._files_linux import is_cached, open_cached
+    from reactor_sensors._files_linux import cached_status, open_cached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -125,7 +125,7 @@ class Tree:
                 return found, paths
             for path in paths:
                 try:
-                    thing = self._look_at_cached(root, path)
+                    thing = self._look_at_cached(root, path, status.st_dev)
                 except OSError:
                     # It is gone, or not cached: a thread may find out.
                     left.append(path)
@@ -150,7 +150,8 @@ class Tree:
                         stack.close()
                         opened = None
                         opened = (folder, stack.enter_context(_below(root, folder)))
-                    thing = self._look_at(folder, name, opened[1])
+                    status = os.stat(name, dir_fd=opened[1], follow_symlinks=False)
+                    thing = self._look_at(path, name, opened[1], status)
                 except OSError as error:
                     _raise_if_broken(error)
                     continue
@@ -261,34 +262,44 @@ class Tree:
             return None
         return self._observe(path, entry.name, descriptor, device)
 
-    def _look_at_cached(self, root: int, path: str) -> Observation | Folder | None:
-        """Raises OSError where what is at `path` below `root` is not cached."""
+    def _look_at_cached(self, root: int, path: str, device: int) -> Observation | Folder | None:
+        """Look at what is at `path` below `root`, which lies on `device`. Raises OSError where that is not cached."""
         assert sys.platform == "linux"
         folder, _, name = path.rpartition("/")
         descriptor = open_cached(folder, below=root) if folder else root
         if descriptor is None:
             raise BlockingIOError
         try:
-            if not is_cached(descriptor, name):
+            status = cached_status(descriptor, name)
+            if status is None:
                 raise BlockingIOError
-            return self._look_at(folder, name, descriptor)
+            # A folder below may have another one without a mount in between.
+            return self._look_at(path, name, descriptor, status, None if folder else device)
         finally:
             if descriptor != root:
                 os.close(descriptor)
 
-    def _look_at(self, folder: str, name: str, descriptor: int) -> Observation | Folder | None:
-        path, parts = join(folder, name), [*parts_of(folder), name]
-        status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+    def _look_at(
+        self,
+        path: str,
+        name: str,
+        folder: int,
+        status: os.stat_result,
+        device: int | None = None,
+    ) -> Observation | Folder | None:
+        """Look at a name in an open folder, which is asked for its `device` where that is not known."""
         if stat.S_ISDIR(status.st_mode):
-            return self._folder(path, parts)
-        if self._is_marker(name) or not self._glob.matches(parts):
+            return self._folder(path, path.split("/"))
+        if (self._suffix and self._is_marker(name)) or not self._glob.matches(path.split("/")):
             return None
         if not stat.S_ISREG(status.st_mode):
             self._ignore(path, status.st_mode)
             return None
         if self._ledger.knows(path, Version.of(status)):
             return None
-        return self._observe(path, name, descriptor, os.fstat(descriptor).st_dev)
+        if device is None:
+            device = os.fstat(folder).st_dev
+        return self._observe(path, name, folder, device)
 
     def _folder(self, path: str, parts: list[str]) -> Folder | None:
         if len(parts) > DEEPEST:
@@ -298,7 +309,7 @@ class Tree:
 
     def _observe(self, path: str, name: str, folder: int, device: int) -> Observation | None:
         # The marker first: a writer that starts anew after this is seen by the lease.
-        marked = self._marker_ctime_ns(name, folder)
+        marked = self._marker_ctime_ns(name, folder) if self._suffix else None
         try:
             descriptor = os.open(name, _FILE, dir_fd=folder)
         except PermissionError:
@@ -306,7 +317,10 @@ class Tree:
             status = os.stat(name, dir_fd=folder, follow_symlinks=False)
             return Observation(path, Version.of(status), device, None, marked)
         try:
-            if self._is_remote(device, path):
+            is_remote = self._remote.get(device)
+            if is_remote is None:
+                is_remote = self._ask_whether_remote(device, path)
+            if is_remote:
                 is_written, status = None, os.fstat(descriptor)
             else:
                 is_written, status = version_when_unwritten(descriptor)
@@ -317,8 +331,6 @@ class Tree:
             os.close(descriptor)
 
     def _marker_ctime_ns(self, name: str, folder: int) -> int | None:
-        if not self._suffix:
-            return None
         try:
             status = os.stat(name + self._suffix, dir_fd=folder, follow_symlinks=False)
         except OSError as error:
@@ -332,10 +344,9 @@ class Tree:
     def _is_left_out(self, folders: list[str], name: str) -> bool:
         return self._is_marker(name) or self._glob.excludes([*folders, name])
 
-    def _is_remote(self, device: int, path: str) -> bool:
-        if device not in self._remote:
-            self._remote[device] = is_remote(os.path.dirname(os.path.join(self.root, path)))
-        return self._remote[device]
+    def _ask_whether_remote(self, device: int, path: str) -> bool:
+        folder = os.path.dirname(os.path.join(self.root, path))
+        return self._remote.setdefault(device, is_remote(folder))
 
     def _ignore(self, path: str, mode: int) -> None:
         if len(self._slice.ignored) < SLICE_FILES:

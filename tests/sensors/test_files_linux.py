@@ -21,7 +21,7 @@ if sys.platform != "linux":
 
 from reactor_sensors._files_glob import Glob
 from reactor_sensors._files_ledger import Ledger, Observation
-from reactor_sensors._files_linux import events_in, is_cached, open_cached
+from reactor_sensors._files_linux import cached_status, events_in, open_cached
 from reactor_sensors._files_tree import Folder, Tree
 
 EVENTS = st.lists(
@@ -41,7 +41,7 @@ def test_events_are_read_as_the_kernel_writes_them(events: list[tuple[int, int, 
         # Padded to a multiple of the head, with at least one zero; nothing at all without a name.
         size = -(-(len(name) + 1) // 16) * 16 if name else 0
         data += struct.pack("iIII", watch, mask, 7, size) + name.ljust(size, b"\0")
-    assert list(events_in(data)) == events
+    assert events_in(data) == events
 
 
 @contextmanager
@@ -60,15 +60,21 @@ def test_what_was_just_made_is_cached(tmp_path: Path) -> None:
     with opened(tmp_path) as root:
         folder = open_cached("sub", below=root)
         assert folder is not None
-        assert is_cached(folder, "a")
+        assert cached_status(folder, "a") == (tmp_path / "sub" / "a").stat()
         os.close(folder)
+
+
+def test_the_state_of_a_symlink_is_its_own(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("missing")
+    with opened(tmp_path) as root:
+        assert cached_status(root, "link") == (tmp_path / "link").lstat()
 
 
 def test_what_is_missing_is_not_cached(tmp_path: Path) -> None:
     assert open_cached(str(tmp_path / "missing")) is None
     with opened(tmp_path) as root:
         assert open_cached("missing", below=root) is None
-        assert not is_cached(root, "missing")
+        assert cached_status(root, "missing") is None
 
 
 def test_no_symlink_leads_out_of_the_folder_or_elsewhere_in_it(tmp_path: Path) -> None:
