@@ -12,6 +12,7 @@ from reactor.api import parse_duration, spell_duration
 if TYPE_CHECKING:
     from reactor_sensors._files_ledger import Observation
 
+AT_ONCE = timedelta(0)
 # A file just made by open(O_CREAT) is listed some microseconds before the kernel counts its writer.
 # Nothing was written by then, so only an empty file without a close event can be one of these.
 EMPTY_FILE_WAIT = timedelta(milliseconds=250)
@@ -33,7 +34,7 @@ class Readiness:
     """A policy. `quiet` belongs to `stable`, `suffix` to `marker`."""
 
     policy: Literal["closed", "renamed", "stable", "marker"]
-    quiet: timedelta = timedelta(0)
+    quiet: timedelta = AT_ONCE
     suffix: str = ""
 
     def __str__(self) -> str:
@@ -95,7 +96,7 @@ def time_to_wait(
         return None
     if seen.is_being_written:
         return max(settle, timedelta(milliseconds=100))
-    return max(needed - unchanged_for, timedelta(0))
+    return max(needed - unchanged_for, AT_ONCE)
 
 
 def _needed_quiet(
@@ -105,16 +106,16 @@ def _needed_quiet(
         case "stable":
             return readiness.quiet
         case "renamed":
-            return timedelta(0) if evidence is Evidence.MOVED else settle
+            return AT_ONCE if evidence is Evidence.MOVED else settle
         case "marker":
             if seen.marker_ctime_ns is None:
                 return None
             # A marker older than its file may be left over from the version before.
             is_fresh = seen.marker_ctime_ns >= seen.version.ctime_ns
-            return timedelta(0) if is_fresh else settle
+            return AT_ONCE if is_fresh else settle
         case "closed":
             if evidence > Evidence.SEEN:
-                return timedelta(0)
+                return AT_ONCE
             if seen.is_being_written is None:
                 return settle
-            return EMPTY_FILE_WAIT if seen.version.size_bytes == 0 else timedelta(0)
+            return EMPTY_FILE_WAIT if seen.version.size_bytes == 0 else AT_ONCE

@@ -14,7 +14,7 @@ from reactor_sensors._files_event import arrival, printable
 from reactor_sensors._files_glob import outermost
 from reactor_sensors._files_hints import Hint, HintKind, HintSource, NoHints
 from reactor_sensors._files_ledger import Ledger, Observation, Version, key_of, path_of, row_of
-from reactor_sensors._files_ready import Evidence, Readiness, time_to_wait
+from reactor_sensors._files_ready import AT_ONCE, Evidence, Readiness, time_to_wait
 from reactor_sensors._files_tree import Folder, RootLostError, Slice, Tree
 
 if TYPE_CHECKING:
@@ -99,7 +99,9 @@ class FilesWatch:
         self._no_scan_before = 0.0
         self._no_look_before = 0.0
         self._is_deaf = False
-        self._woken = asyncio.Event()
+        # What the task waits for while it has nothing to do, and whether it was told meanwhile that it has.
+        self._sleep: asyncio.Future[None] | None = None
+        self._is_woken = False
         self._noted: set[tuple[str, str]] = set()
         self._why_down = ""
 
@@ -119,28 +121,30 @@ class FilesWatch:
     def note(self, hints: Sequence[Hint]) -> None:
         """Take hints. Called on the loop; never waits. Hints for one path become one."""
         for kind, path, why in hints:
-            if kind is HintKind.LOST:
-                self._intake.log.info("hints were lost, scanning", extra={"why": why})
-                self._scan_due = min(self._scan_due, self._no_scan_before)
-            elif kind is HintKind.DEAF:
-                self._warn_once("folder cannot be watched, it is scanned instead", path, why)
-                self._be_deaf()
+            evidence = _EVIDENCE.get(kind)
+            if evidence is not None:
+                suffix = self._readiness.suffix
+                if suffix and path.endswith(suffix):
+                    path, evidence = path.removesuffix(suffix), Evidence.SEEN
+                known = self._hints.get(path)
+                if known is None or known < evidence:
+                    self._hints[path] = evidence
             elif kind is HintKind.FOLDER:
                 self._folders[path] = None
+            elif kind is HintKind.LOST:
+                self._intake.log.info("hints were lost, scanning", extra={"why": why})
+                self._scan_due = min(self._scan_due, self._no_scan_before)
             else:
-                self._note_file(path, _EVIDENCE[kind])
+                self._warn_once("folder cannot be watched, it is scanned instead", path, why)
+                self._be_deaf()
         if len(self._hints) + len(self._folders) > MOST_HINTS:
             # A scan finds the same without the memory.
             self._hints.clear()
             self._folders.clear()
             self._scan_due = min(self._scan_due, self._no_scan_before)
-        self._woken.set()
-
-    def _note_file(self, path: str, evidence: Evidence) -> None:
-        suffix = self._readiness.suffix
-        if suffix and path.endswith(suffix):
-            path, evidence = path.removesuffix(suffix), Evidence.SEEN
-        self._hints[path] = max(evidence, self._hints.get(path, evidence))
+        self._is_woken = True
+        if self._sleep is not None:
+            _settle(self._sleep)
 
     async def _watch_root(self) -> None:
         self._hints.clear()
@@ -168,7 +172,7 @@ class FilesWatch:
         self._source = source
 
     async def _turn(self) -> None:
-        self._woken.clear()
+        self._is_woken = False
         if self._loop.time() >= self._scan_due:
             await self._scan_all()
         elif self._folders:
@@ -179,19 +183,26 @@ class FilesWatch:
             await self._look_again()
         if self._folders:
             # Found meanwhile, by a look at what a hint took for a file.
-            self._woken.set()
+            self._is_woken = True
 
     async def _wait(self) -> None:
         check_due = self._loop.time() + ROOT_CHECK_SECONDS
         due = min(self._scan_due, self._look_due)
-        while not self._woken.is_set() and self._loop.time() < due:
-            try:
-                async with asyncio.timeout_at(min(due, check_due)):
-                    await self._woken.wait()
-            except TimeoutError:
-                if self._loop.time() >= check_due:
-                    await self._thread(self._tree.check_root)
-                    check_due = self._loop.time() + ROOT_CHECK_SECONDS
+        while not self._is_woken and (now := self._loop.time()) < due:
+            if now < check_due:
+                await self._sleep_until(min(due, check_due))
+            else:
+                await self._thread(self._tree.check_root)
+                check_due = self._loop.time() + ROOT_CHECK_SECONDS
+
+    async def _sleep_until(self, due: float) -> None:
+        """Return when `note` was called, or at this time of the loop: an Event and a timeout around it take longer."""
+        self._sleep = self._loop.create_future()
+        alarm = self._loop.call_at(due, _settle, self._sleep)
+        try:
+            await self._sleep
+        finally:
+            alarm.cancel()
 
     async def _scan_all(self) -> None:
         began_at = self._loop.time()
@@ -230,12 +241,12 @@ class FilesWatch:
 
     async def _take_hints(self) -> None:
         while self._hints:
-            paths = (
-                list(self._hints)[:PATHS_PER_LOOK]
-                if len(self._hints) > PATHS_PER_LOOK
-                else [*self._hints]
-            )
-            await self._weigh({path: self._hints.pop(path) for path in paths})
+            if len(self._hints) <= PATHS_PER_LOOK:
+                evidence, self._hints = self._hints, {}
+            else:
+                paths = [*self._hints][:PATHS_PER_LOOK]
+                evidence = {path: self._hints.pop(path) for path in paths}
+            await self._weigh(evidence)
 
     async def _look_again(self) -> None:
         now = self._loop.time()
@@ -246,11 +257,13 @@ class FilesWatch:
 
     async def _weigh(self, evidence: Mapping[str, Evidence]) -> None:
         things, left = self._look_at_hand([*evidence])
+        if not left:
+            await self._judge(things, evidence)
+            return
         if len(left) < len(evidence):
             await self._judge(things, {p: e for p, e in evidence.items() if p not in left})
-        if left:
-            things = await self._thread(self._tree.look, left)
-            await self._judge(things, {path: evidence[path] for path in left})
+        things = await self._thread(self._tree.look, left)
+        await self._judge(things, {path: evidence[path] for path in left})
 
     def _look_at_hand(
         self, paths: Sequence[str]
@@ -269,12 +282,18 @@ class FilesWatch:
         self, things: Sequence[Observation | Folder], evidence: Mapping[str, Evidence]
     ) -> None:
         """Accept what is ready of the things that are at the paths of `evidence`, and keep the rest in mind."""
-        files = [thing for thing in things if isinstance(thing, Observation)]
-        self._folders.update((thing.path, None) for thing in things if isinstance(thing, Folder))
-        files = await self._leave_touched(files, evidence)
+        files: list[Observation] = []
+        for thing in things:
+            if isinstance(thing, Folder):
+                self._folders[thing.path] = None
+            else:
+                files.append(thing)
+        if Evidence.TOUCHED in evidence.values():
+            files = await self._leave_touched(files, evidence)
         ready = [file for file in files if self._is_ready(file, evidence[file.path])]
-        for path in evidence.keys() - {file.path for file in files}:
-            self._pending.pop(path, None)
+        if len(files) < len(evidence):
+            for path in evidence.keys() - {file.path for file in files}:
+                self._pending.pop(path, None)
         await self._admit(ready)
 
     async def _leave_touched(
@@ -316,13 +335,14 @@ class FilesWatch:
             due = now + wait.total_seconds()
             self._pending[file.path] = Pending(file.version, since, due)
             self._look_due = min(self._look_due, due)
-        return wait == timedelta(0)
+        return wait == AT_ONCE
 
     async def _admit(self, files: Sequence[Observation]) -> None:
         for start in range(0, len(files), EVENTS_PER_COMMIT):
-            batch = files[start : start + EVENTS_PER_COMMIT]
-            events = [arrival(self._tree.root, file, source=self._intake.sensor) for file in batch]
-            rows = {key_of(file.path): row_of(file.version, file.folder_device) for file in batch}
+            events, rows = [], {}
+            for file in files[start : start + EVENTS_PER_COMMIT]:
+                events.append(arrival(self._tree.root, file, source=self._intake.sensor))
+                rows[key_of(file.path)] = row_of(file.version, file.folder_device)
             await self._commit(events, rows)
             self._ledger.remember(rows)
 
@@ -389,6 +409,11 @@ class FilesWatch:
 
     async def _thread(self, function: Callable[[Unpack[Ts]], R], *args: *Ts) -> R:
         return await self._loop.run_in_executor(self._executor, function, *args)
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _shown(path: str) -> str:
