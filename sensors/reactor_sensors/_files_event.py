@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from reactor.api import Event
-from reactor_sensors._files_glob import parts_of
+from reactor_sensors._files_glob import join
 
 if TYPE_CHECKING:
     from reactor_sensors._files_ledger import Observation
@@ -70,7 +70,7 @@ def arrival(root: str, seen: Observation, *, source: str) -> Event[FileArrived]:
     """Return the event of a file below `root`. Its id names this version of this path and nothing
     else.
     """
-    path = os.path.join(root, seen.path)
+    path = join(root, seen.path)
     raw = os.fsencode(path)
     version = str(seen.version)
     identity = hashlib.blake2b(raw + b"\0" + version.encode(), digest_size=16).hexdigest()
@@ -78,12 +78,12 @@ def arrival(root: str, seen: Observation, *, source: str) -> Event[FileArrived]:
     text = raw.decode(errors="backslashreplace")
     data = FileArrived(
         path=text,
-        name=os.path.basename(text),
+        name=text.rpartition("/")[2],
         size_bytes=seen.version.size_bytes,
         version=version,
         modified_at=modified_at,
         path_base64=None if text == path else base64.b64encode(raw).decode(),
-        depth=len(parts_of(seen.path)),
+        depth=seen.path.count("/") + 1,
     )
     return Event(
         id=identity,

@@ -7,9 +7,8 @@ a segment that begins with a dot does.
 
 from __future__ import annotations
 
-import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -115,6 +114,10 @@ class Glob:
     excluded_names: tuple[re.Pattern[str], ...]
     excluded_paths: tuple[Glob, ...]
     takes_hidden: bool = False  # whether `**` passes through folders with a leading dot
+    _start: States = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_start", self._skip_any_depth({0}))
 
     @classmethod
     def compile(cls, segments: Sequence[str], exclude: Iterable[str] = ()) -> Glob:
@@ -138,7 +141,7 @@ class Glob:
         return cls(_compile(segments, hidden=False), tuple(names), tuple(paths))
 
     def start(self) -> States:
-        return self._skip_any_depth({0})
+        return self._start
 
     def enter(self, states: States, name: str) -> States:
         """Return where the path stands after one more segment. Excludes are not looked at."""
@@ -170,7 +173,7 @@ class Glob:
 
     def matches(self, parts: Sequence[str]) -> bool:
         """Return whether a whole relative path, given as segments, matches and is not excluded."""
-        states = self.start()
+        states = self._start
         for depth, name in enumerate(parts, 1):
             if (self.excluded_names or self.excluded_paths) and self.excludes(parts[:depth]):
                 return False
@@ -187,6 +190,8 @@ class Glob:
         return states
 
     def _skip_any_depth(self, states: set[int]) -> States:
+        if None not in self.segments:
+            return frozenset(states)
         for state in sorted(states):
             at = state
             while at < len(self.segments) and self.segments[at] is None:
@@ -205,8 +210,8 @@ def parts_of(relative: str) -> list[str]:
 
 
 def join(folder: str, name: str) -> str:
-    """Return the relative path of a name in a folder; the root itself is ""."""
-    return os.path.join(folder, name) if folder else name
+    """Return the path of a name in a folder; the root itself is "" where paths are relative to it."""
+    return f"{folder.removesuffix('/')}/{name}" if folder else name
 
 
 def outermost(folders: Iterable[str]) -> list[str]:

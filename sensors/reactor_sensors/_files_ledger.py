@@ -27,10 +27,12 @@ class Version(NamedTuple):
 
     @classmethod
     def of(cls, stat: os.stat_result) -> Version:
-        return cls(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        # The constructor is a call of Python.
+        parts = stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+        return tuple.__new__(cls, parts)
 
     def __str__(self) -> str:
-        return "-".join(f"{number:x}" for number in self)
+        return "{:x}-{:x}-{:x}-{:x}-{:x}".format(*self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactor_sensors._files_event import instant_of, printable
-from reactor_sensors._files_glob import outermost
+from reactor_sensors._files_event import arrival, instant_of, printable
+from reactor_sensors._files_glob import join, outermost
 from reactor_sensors._files_lease import version_when_unwritten
 from reactor_sensors._files_ledger import Ledger, Observation, Version, key_of, path_of, row_of
 from reactor_sensors._files_mounts import file_system_of
@@ -145,6 +145,30 @@ def test_an_absurd_time_becomes_the_nearest_instant(nanoseconds: int) -> None:
 
 def test_a_time_keeps_its_microseconds() -> None:
     assert instant_of(1_500) == datetime(1970, 1, 1, 0, 0, 0, 1, UTC)
+
+
+@pytest.mark.parametrize(
+    ("root", "relative", "path", "depth"),
+    [
+        ("/inbox", "a.csv", "/inbox/a.csv", 1),
+        ("/inbox", "2026/01/a.csv", "/inbox/2026/01/a.csv", 3),
+        ("/", "a.csv", "/a.csv", 1),
+    ],
+)
+def test_an_event_names_its_file_by_root_and_path(
+    root: str, relative: str, path: str, depth: int
+) -> None:
+    data = arrival(root, Observation(relative, VERSION, 1), source="files").data
+    assert (data.path, data.name, data.depth) == (path, "a.csv", depth)
+
+
+@given(st.one_of(st.just(""), NAMES.map(os.fsdecode)), NAMES.map(os.fsdecode))
+def test_a_name_in_a_folder_is_joined_as_by_python(folder: str, name: str) -> None:
+    assert join(folder, name) == os.path.join(folder, name)
+
+
+def test_a_version_is_spelled_in_hexadecimal() -> None:
+    assert str(Version(255, 16, 0, -1, 10)) == "ff-10-0--1-a"
 
 
 @given(st.text())
