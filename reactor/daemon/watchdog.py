@@ -139,7 +139,11 @@ class Watchdog:
 
     def take(self, fact: Fact) -> None:
         """Take a fact as a sign of work: the watchdog is a sink of the telemetry."""
-        self.stir()
+        if self._is_resting:
+            self.stir()
+        else:
+            # Nearly always: three facts lie between an event and its step.
+            self._stirred_at = monotonic()
 
     def _first_beat(self) -> None:
         outer: set[CodeType] = set()

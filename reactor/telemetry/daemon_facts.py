@@ -6,10 +6,12 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from reactor.telemetry.fact import Fact
+from reactor.telemetry.fact import Fact, FrequentFact
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import timedelta
+    from typing import Self
 
     from reactor.telemetry.metrics import Metrics
 
@@ -116,7 +118,7 @@ class LoopUnblocked(Fact):
 
 
 @dataclass(slots=True, kw_only=True)
-class BatchCommitted(Fact):
+class BatchCommitted(FrequentFact):
     """The store made `size` transactions durable with one commit."""
 
     level: ClassVar[int] = logging.DEBUG
@@ -125,9 +127,10 @@ class BatchCommitted(Fact):
     duration_seconds: float
     size: int
 
-    def count(self, metrics: Metrics) -> None:
-        metrics.commit_duration.observe((), self.duration_seconds)
-        metrics.commit_size.observe((), self.size)
+    @classmethod
+    def count_all(cls, facts: Sequence[Self], metrics: Metrics) -> None:
+        metrics.commit_duration.observe_all((), [fact.duration_seconds for fact in facts])
+        metrics.commit_size.observe_all((), [fact.size for fact in facts])
 
 
 @dataclass(slots=True, kw_only=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from reactor.telemetry.fact import Fact
+from reactor.telemetry.fact import Fact, FrequentFact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime, timedelta
+    from typing import Self
 
     from reactor.telemetry.metrics import Metrics
 
@@ -19,7 +21,7 @@ _DURABLE = ("durable",)
 
 
 @dataclass(slots=True, kw_only=True)
-class EventsAccepted(Fact):
+class EventsAccepted(FrequentFact):
     """Events that came together are durable. Duplicates were so before; they are counted apart and have no latency.
 
     `ages_seconds` is how old each was when it was observed; `took_seconds` how long it then took to make them durable.
@@ -35,12 +37,32 @@ class EventsAccepted(Fact):
     took_seconds: float
 
     def count(self, metrics: Metrics) -> None:
-        if self.duplicates:
-            metrics.events_duplicate.add((self.sensor,), self.duplicates)
-        if accepted := len(self.event_ids):
-            metrics.events_accepted.add((self.sensor,), accepted)
-            metrics.event_latency.observe_all(_OBSERVED, self.ages_seconds)
-            metrics.event_latency.observe_all(_DURABLE, [self.took_seconds] * accepted)
+        if len(self.event_ids) > 1:
+            # What waits to be counted is in memory, and these may be ten thousand.
+            self.count_all((self,), metrics)
+        else:
+            metrics.count_later(self)
+
+    @classmethod
+    def count_all(cls, facts: Sequence[Self], metrics: Metrics) -> None:
+        accepted: Counter[str] = Counter()
+        duplicates: Counter[str] = Counter()
+        ages: list[float] = []
+        took: list[float] = []
+        for fact in facts:
+            accepted[fact.sensor] += len(fact.event_ids)
+            duplicates[fact.sensor] += fact.duplicates
+            ages += fact.ages_seconds
+            took += [fact.took_seconds] * len(fact.event_ids)
+        for counter, counts in (
+            (metrics.events_accepted, accepted),
+            (metrics.events_duplicate, duplicates),
+        ):
+            for sensor, count in counts.items():
+                if count:
+                    counter.add((sensor,), count)
+        metrics.event_latency.observe_all(_OBSERVED, ages)
+        metrics.event_latency.observe_all(_DURABLE, took)
 
     def fields(self) -> dict[str, object]:
         return {

@@ -43,7 +43,7 @@ class Fact:
 
 @dataclass(slots=True, kw_only=True)
 class FrequentFact(Fact):
-    """Base of what happens to every run and every step: counted by the hundred, which takes half of one by one."""
+    """Base of what happens to every event, run and step: counted by the hundred, which takes half of one by one."""
 
     def count(self, metrics: Metrics) -> None:
         metrics.count_later(self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import sys
 import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -104,6 +105,35 @@ def test_a_duplicate_is_counted_apart(telemetry: Telemetry, metrics: Metrics) ->
     assert value(metrics, "reactor_events_duplicate_total", sensor="files:inbox") == 1
     assert value(metrics, "reactor_events_accepted_total", sensor="files:inbox") is None
     assert value(metrics, "reactor_event_latency_seconds_count", stage="durable") is None
+
+
+def test_events_one_by_one_are_all_counted_by_their_sensors(
+    telemetry: Telemetry, metrics: Metrics
+) -> None:
+    for number in range(MOST_WAITING + 3):
+        telemetry.emit(dataclasses.replace(accepted(), sensor="abc"[number % 3]))
+        telemetry.emit(dataclasses.replace(accepted(duplicate=True), sensor="abc"[number % 3]))
+    sums = {
+        family: sum(
+            value(metrics, f"reactor_events_{family}_total", sensor=name) or 0 for name in "abc"
+        )
+        for family in ("accepted", "duplicate")
+    }
+    assert sums == {"accepted": MOST_WAITING + 3, "duplicate": MOST_WAITING + 3}
+    assert (
+        value(metrics, "reactor_event_latency_seconds_count", stage="durable") == MOST_WAITING + 3
+    )
+
+
+def test_events_that_came_together_are_not_kept_until_they_are_counted(
+    telemetry: Telemetry, metrics: Metrics
+) -> None:
+    ids = ["7", "8"]
+    before = sys.getrefcount(ids)
+    telemetry.emit(dataclasses.replace(accepted(), event_ids=ids, ages_seconds=[1.0, 2.0]))
+    assert sys.getrefcount(ids) == before
+    assert value(metrics, "reactor_events_accepted_total", sensor="files:inbox") == 2
+    assert value(metrics, "reactor_event_latency_seconds_sum", stage="observed") == 3
 
 
 def test_a_retried_step_counts_once_and_every_attempt_has_its_duration(
