@@ -36,10 +36,6 @@ PATIENCE_SECONDS = 0.02
 LONGEST_WAIT_SECONDS = 0.5
 
 
-# Its own constructor is a call of Python.
-_accepted: Callable[[Iterable[Any]], Accepted] = partial(tuple.__new__, Accepted)
-
-
 class Placed(NamedTuple):
     """A run that a new event starts, and the place that the scheduler gave it."""
 
@@ -48,6 +44,13 @@ class Placed(NamedTuple):
     row: RunRow
     starts: bool
     arrived: Arrived
+
+
+# Their own constructors are calls of Python.
+_accepted: Callable[[Iterable[Any]], Accepted] = partial(tuple.__new__, Accepted)
+_placed: Callable[[Iterable[Any]], Placed] = partial(tuple.__new__, Placed)
+_pending_run: Callable[[Iterable[Any]], PendingRun] = partial(tuple.__new__, PendingRun)
+_run_row: Callable[[Iterable[Any]], RunRow] = partial(tuple.__new__, RunRow)
 
 
 class Commit:
@@ -335,11 +338,11 @@ class Acceptance:
     ) -> Placed:
         name = listener.graph.name
         lane = self._scheduler.lanes[name]
-        run = PendingRun(number, key)
+        run = _pending_run((number, key))
         starts = self._scheduler.place(lane, run)
         state: RunState = "running" if starts else "pending"
-        row = RunRow(number, name, arrived.seq, key, state, now, now if starts else None)
-        return Placed(lane, run, row, starts, arrived)
+        row = _run_row((number, name, arrived.seq, key, state, now, now if starts else None))
+        return _placed((lane, run, row, starts, arrived))
 
     def give_up(self, placed: Iterable[Placed]) -> None:
         """Take back the places of runs that will not be."""

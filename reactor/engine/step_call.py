@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from reactor.errors import Reject, ResultError, StepError
 from reactor.model.context import Context, StepLog
+from reactor.model.event import Event
 from reactor.model.ids import spell_id
 from reactor.model.trigger import spell_error
 from reactor.telemetry.facts import ThreadAbandoned
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from reactor.engine.tools import Tools
-    from reactor.model.event import Event
     from reactor.model.graph import Graph, Step
     from reactor.store.contract import StepOutcome
 
@@ -100,11 +99,20 @@ def event_for(step: Step, event: Event[Any], raw: bytes) -> Event[Any]:
     if step.event_data is None:
         return event
     try:
-        return replace(event, data=step.event_data.validate_json(raw))
+        data = step.event_data.validate_json(raw)
     except ValidationError as error:
         raise ResultError(
             f"the event's data does not fit the annotation of step {step.name!r}: {error.errors()[0]['msg']}"
         ) from None
+    # `dataclasses.replace` does the same in twice the time.
+    return Event(
+        id=event.id,
+        source=event.source,
+        type=event.type,
+        time=event.time,
+        data=data,
+        subject=event.subject,
+    )
 
 
 def events_for(step: Step, batch: Sequence[tuple[Event[Any], bytes]]) -> list[Event[Any]]:
