@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # Between two files: the run of the one before is over and its last commit done.
 PAUSE_SECONDS = 0.02
+# So short that the processor still has in its caches what the file before needed.
+SHORT_PAUSE_SECONDS = 0.002
 _SOCKET = "BENCH_SOCKET"
 _PROJECT = f"""\
 import os, socket, time
@@ -60,6 +62,7 @@ SIZES: Mapping[Scale, Size] = {
 RAW = Figure(name="inotify alone, median", unit="ms")
 P50 = Figure(name="Reactor, first line of the step, median", unit="ms", at_most=1.5)
 P99 = Figure(name="Reactor, first line of the step, p99", unit="ms", at_most=10)
+BUSY = Figure(name="the same with a file every 2 ms, median", unit="ms")
 # By its step in milliseconds: as it comes, and as quick as it goes.
 WATCHFILES = {
     50: Figure(name="watchfiles loop, median", unit="ms"),
@@ -74,11 +77,14 @@ def measure(size: Size, *, peers: bool) -> Result:
         raw = _raw(directory, size)
     with scratch() as directory:
         reactor = _reactor(directory, size)
+    with scratch() as directory:
+        busy = _reactor(directory, size, pause_seconds=SHORT_PAUSE_SECONDS)
     result = Result(
         values={
             RAW: statistics.median(raw),
             P50: statistics.median(reactor),
             P99: quantile(reactor, 0.99),
+            BUSY: statistics.median(busy),
         }
     )
     for step, figure in WATCHFILES.items() if peers else ():
@@ -103,7 +109,7 @@ def _raw(directory: Path, size: Size) -> list[float]:
         return _rename_all(directory, told, size)
 
 
-def _reactor(directory: Path, size: Size) -> list[float]:
+def _reactor(directory: Path, size: Size, *, pause_seconds: float = PAUSE_SECONDS) -> list[float]:
     project = directory / "arrivals.py"
     project.write_text(_PROJECT, encoding="utf-8")
     make_inbox(directory)
@@ -115,7 +121,7 @@ def _reactor(directory: Path, size: Size) -> list[float]:
         directory=directory,
     )
     with listening(place) as told, daemon:
-        return _rename_all(directory, told, size)
+        return _rename_all(directory, told, size, pause_seconds=pause_seconds)
 
 
 def make_inbox(directory: Path) -> Path:
@@ -125,13 +131,15 @@ def make_inbox(directory: Path) -> Path:
     return inbox
 
 
-def _rename_all(directory: Path, told: socket, size: Size) -> list[float]:
+def _rename_all(
+    directory: Path, told: socket, size: Size, *, pause_seconds: float = PAUSE_SECONDS
+) -> list[float]:
     """Return from each rename to its being told, in milliseconds."""
     written = directory / "being-written"
     latencies = []
     for number in range(size.files):
         written.write_bytes(b"x" * 200)
-        time.sleep(PAUSE_SECONDS)
+        time.sleep(pause_seconds)
         name = f"{number}.dat"
         began = time.monotonic_ns()
         written.rename(directory / "inbox" / name)
