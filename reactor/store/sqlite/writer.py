@@ -49,7 +49,7 @@ BYTES_PER_WRITE = 8 * 1024
 # The journal is made longer ahead of commits once none came for so long, and not while the daemon starts, which it
 # would delay.
 QUIET_SECONDS = 0.01
-START_SECONDS = 2.0
+START_SECONDS = 0.5
 
 
 class Applier(Protocol):
@@ -100,6 +100,7 @@ class Writer:
         self._checkpoint_at_bytes = CHECKPOINT_BYTES
         self._unseen_bytes = 0
         self._has_started_at = monotonic() + START_SECONDS
+        self._is_quiet = False
         self._applier = applier
         self._observe = observe
         self._stopped = stopped
@@ -169,6 +170,7 @@ class Writer:
                 self._checkpoint(connection, batch)
             elif not batch:
                 self._journal.extend()
+            self._is_quiet = not batch
         if self._write_back is not None:
             self._write_back.wait()
         self._journal.close()
@@ -203,7 +205,7 @@ class Writer:
         """Return after how long without a write the journal is to be made longer; None where it is not."""
         if not self._journal.is_short or self.failure is not None:
             return None
-        return max(QUIET_SECONDS, self._has_started_at - monotonic())
+        return 0.0 if self._is_quiet else max(QUIET_SECONDS, self._has_started_at - monotonic())
 
     def _commit(self, connection: sqlite3.Connection, batch: list[Write]) -> None:
         try:
