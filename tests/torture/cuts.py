@@ -2,7 +2,7 @@
 
 What is asked of each disk that a cut leaves: the store opens it; SQLite's own check finds no fault; its content is
 exactly that after one of the commits that the cut allows, so nothing is there by half; every fact that was
-acknowledged before the cut, and not withdrawn, is true; and the store takes a write.
+acknowledged before the cut, and not withdrawn, is true; and the store takes a new event, and none that it has.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 from reactor.errors import ReactorError
 from reactor.store.contract import EventRow, Offer
-from reactor.store.sqlite import SqliteStore, connection, journal
+from reactor.store.sqlite import SqliteStore, connection, filters, identities, journal
 from reactor.store.sqlite.journal import Journal
 from tests.torture.disks import IdleDisk
 from tests.torture.images import Platter
@@ -40,6 +40,9 @@ CHECKPOINT_BYTES = 200_000
 # What a peak leaves is given back from here on, and zeros are written ahead of commits, as often as is possible.
 KEPT_BYTES = 220_000
 AHEAD = {"AHEAD_BYTES": 64_000, "LONGEST_BYTES": 200_000, "SLICE_BYTES": 16_000}
+# So few events are a segment of identities, which is written over as many commits as there can be.
+SEGMENTS = {"SEGMENT_EVENTS": 16, "FEWEST_ROWS": 1, "ROWS_PER_EVENT": 1}
+PLACE_BITS = 9
 # Above every id of the workload.
 AFTERWARDS = 1_000_000_000
 
@@ -92,6 +95,7 @@ async def record(folder: Path, seed: str) -> Record:
         stack.enter_context(layered(folder, recording))
         stack.enter_context(small_journal(beside_bytes=1))
         stack.enter_context(_room_ahead(recording))
+        stack.enter_context(_small_segments())
         for _ in range(LIVES):
             store = await SqliteStore.open(folder)
             await workload.live(store)
@@ -112,6 +116,15 @@ def small_journal(*, beside_bytes: int) -> ExitStack:
         stack.enter_context(patch(f"reactor.store.sqlite.writer.{name}", value))
     limited = [*connection._PRAGMAS, f"PRAGMA journal_size_limit = {KEPT_BYTES}"]
     stack.enter_context(patch.object(connection, "_PRAGMAS", limited))
+    return stack
+
+
+def _small_segments() -> ExitStack:
+    """Return a context in which identities become segments in a short run, and are found in them."""
+    stack = ExitStack()
+    for name, value in SEGMENTS.items():
+        stack.enter_context(patch.object(identities, name, value))
+    stack.enter_context(patch.object(filters, "PLACE_BITS", PLACE_BITS))
     return stack
 
 
@@ -214,7 +227,7 @@ class Cuts:
         for name, content in image.items():
             (folder / name).write_bytes(content)
         try:
-            with layered(folder, IdleDisk()):
+            with layered(folder, IdleDisk()), _small_segments():
                 return await _look(folder, facts)
         finally:
             for file in folder.iterdir():
@@ -230,9 +243,15 @@ async def _look(folder: Path, facts: Sequence[Fact]) -> tuple[str, str]:
     try:
         with closing(sqlite3.connect(folder / "reactor.db", isolation_level=None)) as database:
             digest, why = inspect(database, facts)
-        event = EventRow(AFTERWARDS, "after", "1", "after", "t", None, 0, 0, b"", "[]")
-        if not why and await store.accept(Offer([event]), "after", {}) != [True]:
-            why = "the store takes no new event"
+            known = database.execute("SELECT source, id FROM event").fetchall()
+        events = [
+            EventRow(seq, source, name, "after", "t", None, 0, 0, b"", "[]")
+            for seq, (source, name) in enumerate([("after", "1"), *known], AFTERWARDS)
+        ]
+        if not why and await store.accept(Offer(events), "after", {}) != [True] + [False] * len(
+            known
+        ):
+            why = "the store takes no new event, or one that it has"
     except (ReactorError, sqlite3.Error) as error:
         return "", f"the store cannot be used: {error}"
     finally:

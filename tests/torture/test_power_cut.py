@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from unittest.mock import patch
@@ -10,6 +12,7 @@ from unittest.mock import patch
 import pytest
 
 from reactor.store.sqlite import connection
+from reactor.store.sqlite.connection import DATABASE
 from tests.torture.cuts import AHEAD, CHECKPOINT_BYTES, LIVES, Cuts, record
 from tests.torture.images import Platter
 from tests.torture.recording import Acknowledged, Created, Deleted, Truncated, Wrote
@@ -67,6 +70,15 @@ async def test_the_recording_holds_all_that_a_disk_can_be_asked_for(recorded: Re
     assert len(begun) > LIVES + 1, f"the journal was never emptied at {CHECKPOINT_BYTES} bytes"
     zeros = bytes(AHEAD["SLICE_BYTES"])
     assert any(isinstance(entry, Wrote) and entry.data == zeros for entry in recorded.entries)
+
+
+async def test_identities_become_segments_while_it_is_recorded(
+    recorded: Record, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "recorded" / DATABASE)) as database:
+        whole = database.execute("SELECT count(*) FROM identity_segment").fetchone()[0]
+    assert recorded.facts
+    assert whole > 1, whole
 
 
 async def test_a_disk_that_only_pretends_to_sync_is_found_out(
