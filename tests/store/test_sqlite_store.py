@@ -439,7 +439,7 @@ async def test_no_hot_statement_scans_a_table(
     plan = database.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
     database.close()
     scans = [row[3] for row in plan if row[3].startswith("SCAN") and "INDEX" not in row[3]]
-    # A segment is a row for some sixty thousand events.
+    # A segment is a row for some thirty thousand events.
     harmless = ("json_each", "CONSTANT ROW", "SCAN segment", "SCAN given")
     assert [scan for scan in scans if not any(name in scan for name in harmless)] == []
 

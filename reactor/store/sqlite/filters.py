@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 SEGMENTS_PER_COLUMN = 8
-# With 65,536 ids in a segment, five of 16 bits for each: one in 700 that it does not have seems to be there.
-PLACE_BITS = 20
+# With 32,768 ids in a segment, five of 16 bits for each: one in 700 that it does not have seems to be there.
+PLACE_BITS = 19
 PLACES_PER_ID = 5
-# Columns are added so many at a time, since all bytes move.
+# Columns are added so many at a time.
 _MORE_COLUMNS = 4
 
 
@@ -25,10 +25,13 @@ class Filters:
         self._width = 0
         self._bytes = bytearray()
 
-    def load(self, column: int, bits: bytes) -> None:
-        """Take over a column as `column` returned it."""
-        place = self._place_of(column)
-        self._bytes[place :: self._width] = bits
+    def load(self, columns: Sequence[tuple[int, bytes]]) -> None:
+        """Take over columns as `column` returned them."""
+        # All bytes move whenever it becomes wider: at once for all of them.
+        self._widen(len(columns))
+        for column, bits in columns:
+            place = self._place_of(column)
+            self._bytes[place :: self._width] = bits
 
     def column(self, column: int) -> bytes:
         """Return a column, a byte for each place."""
@@ -81,12 +84,12 @@ class Filters:
         taken = set(self._columns.values())
         place = next(place for place in range(len(taken) + 1) if place not in taken)
         if place == self._width:
-            self._widen()
+            self._widen(_MORE_COLUMNS)
         self._columns[column] = place
         return place
 
-    def _widen(self) -> None:
-        width = self._width + _MORE_COLUMNS
+    def _widen(self, columns: int) -> None:
+        width = self._width + columns
         table = bytearray(self._places * width)
         for place in range(self._width):
             table[place::width] = self._bytes[place :: self._width]

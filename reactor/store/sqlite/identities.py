@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from reactor.store.contract import EventBlock, EventRow
 
 # So many identities, or so much text of theirs, and they become a segment; as much may be in memory twice.
-SEGMENT_EVENTS = 65_536
+SEGMENT_EVENTS = 32_768
 SEGMENT_BYTES = 8 * 1024 * 1024
 # For each new event so many rows are written of the segment before: it is whole long before the next is begun. For the
 # same reason so many are put into parts for each row: to sort all at once would hold everybody up.
 ROWS_PER_EVENT = 2
-FEWEST_ROWS = 64
+FEWEST_ROWS = 8
 SORTED_PER_ROW = 4
 PART_ROWS = 512
 DROPPED_PER_CALL = 2000
@@ -98,8 +98,7 @@ class Identities:
 
     def load(self, connection: sqlite3.Connection) -> None:
         """Read what must be in memory, outside a transaction. Where that is more than usual, it is sealed at once."""
-        for column, bits in connection.execute(sql.SELECT_FILTERS):
-            self._filters.load(column, bits)
+        self._filters.load(connection.execute(sql.SELECT_FILTERS).fetchall())
         last = connection.execute(sql.SELECT_LAST_SEGMENT).fetchone()
         if last is not None:
             self._next_segment, self._through = last[0] + 1, last[1]
