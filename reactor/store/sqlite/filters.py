@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 SEGMENTS_PER_COLUMN = 8
-# With 32,768 ids in a segment, five of 16 bits for each: one in 700 that it does not have seems to be there.
-PLACE_BITS = 19
-PLACES_PER_ID = 5
+# With 32,768 ids in a segment, four of 32 bits for each: one in 5,000 that it does not have seems to be there.
+PLACE_BITS = 20
+PLACES_PER_ID = 4
 # Columns are added so many at a time.
 _MORE_COLUMNS = 4
 

@@ -123,19 +123,22 @@ class Identities:
         new: list[EventRow] = []
         late = self._through + 1
         recent, sealing = self._recent, self._sealing.numbers if self._sealing else {}
+        source: str | None = None
+        fresh: dict[str, int] = {}
+        newest = newer = _NONE
         for event in events:
-            seq, source, id_ = event.seq, event.source, event.id
-            fresh = self._fresh.setdefault(source, {})
-            if (
-                id_ in fresh
-                or id_ in recent.get(source, _NONE)
-                or id_ in sealing.get(source, _NONE)
-            ):
+            seq, id_ = event.seq, event.id
+            if event.source != source:
+                source = event.source
+                fresh = self._fresh.setdefault(source, {})
+                newest, newer = recent.get(source, _NONE), sealing.get(source, _NONE)
+            if id_ in fresh or id_ in newest or id_ in newer:
                 known.add(seq)
                 continue
             fresh[id_] = seq
             new.append(event)
-            late = min(late, seq)
+            if seq < late:
+                late = seq
         if self._filters:
             older = self._in_segments(connection, new)
             for event in new if older else ():

@@ -88,6 +88,9 @@ class BatchApplier:
     def apply(self, connection: sqlite3.Connection, batch: Sequence[Any]) -> None:
         accepts = [operation for operation in batch if type(operation) is Accept]
         if accepts:
+            # Before them: whether an event comes late is told by what is in segments by then.
+            events = sum([len(operation.offer.events) for operation in accepts])
+            self.identities.seal(connection, events=events)
             self.accept(connection, accepts)
         rows: defaultdict[sql.Statement, list[sql.Row]] = defaultdict(list)
         for operation in batch:
@@ -100,9 +103,6 @@ class BatchApplier:
         for operation in batch:
             if type(operation) is Call:
                 operation.result = operation.function(connection)
-        if accepts:
-            events = sum([len(operation.offer.events) for operation in accepts])
-            self.identities.seal(connection, events=events)
 
     def committed(self) -> None:
         self.identities.committed()
