@@ -292,6 +292,12 @@ class TestWriter:
         ):
             monkeypatch.setattr(f"{WRITER}.{name}", value)
 
+    @pytest.fixture
+    def soon_quiet(self, small: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let room be made a moment after a writer has opened."""
+        monkeypatch.setattr(f"{WRITER}.QUIET_SECONDS", 0.001)
+        monkeypatch.setattr(f"{WRITER}.START_SECONDS", 0.0)
+
     async def test_commits_do_not_lengthen_a_journal_that_was_emptied(self, tmp_path: Path) -> None:
         file = tmp_path / "reactor.db-wal"
         store = await SqliteStore.open(tmp_path)
@@ -329,10 +335,8 @@ class TestWriter:
         await store.close()
 
     async def test_a_quiet_one_makes_room_and_then_waits_for_writes_alone(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, soon_quiet: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(f"{WRITER}.QUIET_SECONDS", 0.001)
-        monkeypatch.setattr(f"{WRITER}.START_SECONDS", 0.0)
         monkeypatch.setattr(f"{WRITER}.LOOK_BYTES", 2**40)
         monkeypatch.setattr(journal, "AHEAD_BYTES", 400_000)
         loop, done = asyncio.get_running_loop(), asyncio.Event()
@@ -357,10 +361,8 @@ class TestWriter:
         await store.close()
 
     async def test_a_write_waits_for_one_slice_only(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, soon_quiet: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(f"{WRITER}.QUIET_SECONDS", 0.001)
-        monkeypatch.setattr(f"{WRITER}.START_SECONDS", 0.0)
         begun, let_go = threading.Event(), threading.Event()
         slices = 0
 
