@@ -1,7 +1,7 @@
 """Which events are known: the newest in memory, all others in segments, each written once and in order.
 
 A unique index over all identities has a page of its own to change for each event whose id is in no order, and the
-journal takes whole pages. Here an event costs a look into a dictionary and, later, a row or two at the end of a table;
+journal takes whole pages. Here an event costs a look into a dictionary and, later, a row at the end of a table;
 filters tell which of the older segments need to be asked at all. It is used by the writer's thread alone.
 """
 
