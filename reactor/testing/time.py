@@ -58,6 +58,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(lambda _: self.release())
         return future
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Wait for the threads of the default executor; Python 3.12's `timeout` for that never comes."""
+        self.hold()
+        try:
+            await super().shutdown_default_executor()
+        finally:
+            self.release()
+
 
 class _JumpingSelector:
     def __init__(self, loop: VirtualTimeLoop) -> None:
