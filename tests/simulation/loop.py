@@ -9,7 +9,6 @@ that of memory addresses and would differ between two runs of one seed.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -106,9 +105,10 @@ class SimulationLoop(VirtualTimeLoop):
         self,
         loop: asyncio.AbstractEventLoop,
         coroutine: Coroutine[Any, Any, Any] | Generator[Any, None, Any],
-        context: contextvars.Context | None = None,
+        **options: Any,
     ) -> NumberedTask:
-        task = NumberedTask(coroutine, loop=loop, context=context)
+        # The context and, from Python 3.13.3 on, the name.
+        task = NumberedTask(coroutine, loop=loop, **options)
         task.number = next(self._numbers)
         return task
 
