@@ -57,6 +57,7 @@ class EventBlock:
 DIGITS = "0123456789"
 # What a database takes for a number.
 _MOST_DIGITS = 18
+LARGEST_NUMBER = 10**_MOST_DIGITS - 1
 
 
 def split_id(event_id: str) -> tuple[str, int | None]:

@@ -404,7 +404,7 @@ class TestStateDirectory:
         database.execute("PRAGMA user_version = 99")
         answer = call("runs", "--state", str(state))
         assert answer.code == 5
-        assert "has schema version 99; this Reactor knows up to 4" in answer.err
+        assert "has schema version 99; this Reactor knows up to 5" in answer.err
 
     def test_a_foreign_database_is_refused(
         self, call: Call, state: Path, database: sqlite3.Connection

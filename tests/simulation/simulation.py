@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from reactor.engine import arrivals
-from reactor.store.sqlite import filters, identities
+from reactor.store.sqlite import filters, identities, ranges
 from tests.simulation.checker import check
 from tests.simulation.definitions import graph_of
 from tests.simulation.loop import Livelock, ProcessDied, SimulationLoop
@@ -27,6 +27,7 @@ REFUSED_SECONDS = 1.0
 MOST_LIVES = 60
 SMALLEST_BLOCK = 2
 SEGMENT_EVENTS = 4
+SMALLEST_RANGE = 2
 PLACE_BITS = 8
 
 
@@ -46,16 +47,18 @@ def simulate(plan: Plan, *, keeps_lines: bool = False) -> Outcome:
     if keeps_lines:
         world.lines = []
     try:
-        # Plans have few messages; blocks, and segments of identities, are for many.
+        # Plans have few messages; blocks, and segments and ranges of identities, are for many.
         with (
             patch.object(arrivals, "SMALLEST_BLOCK", SMALLEST_BLOCK),
             patch.multiple(identities, SEGMENT_EVENTS=SEGMENT_EVENTS, FEWEST_ROWS=2, PART_ROWS=2),
+            patch.object(ranges, "SMALLEST_RANGE", SMALLEST_RANGE),
             patch.object(filters, "PLACE_BITS", PLACE_BITS),
         ):
             _live_on(world)
         findings = [*world.findings, *check(world)]
         ((world.figures["blocks"],),) = world.disk.rows("SELECT count(*) FROM event_block")
         ((world.figures["segments"],),) = world.disk.rows("SELECT count(*) FROM identity_segment")
+        ((world.figures["ranges"],),) = world.disk.rows("SELECT count(*) FROM identity_range")
     finally:
         world.disk.close()
     return Outcome(

@@ -1,4 +1,4 @@
-"""Identities in memory and in segments: an event is new once, however it comes, across deaths and removals."""
+"""Identities in memory, segments and ranges: an event is new once, however it comes, across deaths and removals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from reactor.store.contract import Offer, Retention
-from reactor.store.sqlite import SqliteStore, filters, identities
+from reactor.store.sqlite import SqliteStore, filters, identities, ranges
 from reactor.store.sqlite.connection import migrate
 from reactor.store.sqlite.filters import Filters
 from reactor.store.sqlite.operations import Accept, BatchApplier
@@ -38,6 +38,12 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identities, "PART_ROWS", 2)
     monkeypatch.setattr(identities, "DROPPED_PER_CALL", 3)
     monkeypatch.setattr(filters, "PLACE_BITS", 9)
+
+
+@pytest.fixture
+def small_ranges(small: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a few events be a range, too."""
+    monkeypatch.setattr(ranges, "SMALLEST_RANGE", 3)
 
 
 @pytest.fixture
@@ -94,17 +100,24 @@ class Life:
         return found
 
 
+def in_a_row(first: int, count: int, *, seq: int | None = None) -> Offer:
+    """Return events with ids of one series."""
+    start = first if seq is None else seq
+    return Offer([of_source(start + each, "s", f"t/{first + each}") for each in range(count)])
+
+
 def of_source(seq: int, source: str, name: str) -> EventRow:
     return event_row(seq, id=name)._replace(source=source)
 
 
 NAMES = st.integers(10, 40)
+IN_A_ROW = st.builds(lambda first, count: [*range(first, first + count)], NAMES, st.integers(1, 9))
 CALLS = st.lists(
     st.one_of(
         st.tuples(
             st.sampled_from(["singles", "block", "fails"]),
             st.sampled_from(["a", "b"]),
-            st.lists(NAMES, min_size=1, max_size=9, unique=True).map(sorted),
+            st.lists(NAMES, min_size=1, max_size=9, unique=True).map(sorted) | IN_A_ROW,
         ),
         st.tuples(
             st.sampled_from(["dies", "remove", "late"]),
@@ -144,8 +157,18 @@ CALLS = st.lists(
     ]
 )
 @example(calls=[("singles", "a", [*range(10, 30)])] + [("fails", "a", [31])] * 20)
+@example(
+    # The rest of a range that lost its first events, and a number of those anew.
+    calls=[
+        ("singles", "a", [*range(10, 19)]),
+        ("remove", "a", [10, 11]),
+        ("singles", "a", [*range(10, 19)]),
+        ("late", "a", [20, 21, 22, 23]),
+        ("singles", "a", [20, 10, 18]),
+    ]
+)
 def test_an_event_is_new_once_whatever_happens(
-    small: None, calls: Sequence[tuple[str, str, Sequence[int]]]
+    small_ranges: None, calls: Sequence[tuple[str, str, Sequence[int]]]
 ) -> None:
     with closing(empty_database()) as database:
         life = Life(database)
@@ -289,10 +312,182 @@ def test_a_removal_that_fails_leaves_the_filter(small: None, database: sqlite3.C
     database.execute("BEGIN")
     database.execute("DELETE FROM event_row WHERE seq < 64")
     for _ in range(40):
-        life.applier.identities.drop_segments(database)
+        life.applier.identities.drop_dead(database)
     assert life.count("identity_filter") == 1
     life.end(commits=False)
     assert life.add(*range(64)) == [False] * 64
+
+
+# Ranges
+
+
+def test_what_comes_in_a_row_is_one_range(small_ranges: None, database: sqlite3.Connection) -> None:
+    life = Life(database)
+    assert life.accept(in_a_row(5, 30)) == [True] * 30
+    only = [(5, 34, "s", "t/", 5)]
+    assert database.execute("SELECT * FROM identity_range").fetchall() == only
+    # Some of it, with others around it: those are not taken in as a range, but each is known from then on.
+    assert life.accept(in_a_row(0, 40, seq=100)) == [True] * 5 + [False] * 30 + [True] * 5
+    assert life.accept(in_a_row(0, 40, seq=200)) == [False] * 40
+    assert Life(database).accept(in_a_row(0, 40, seq=300)) == [False] * 40
+    assert database.execute("SELECT * FROM identity_range").fetchall() == only
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["t/1", "t/2", "t/3", "t/5", "t/6"],
+        ["t/3", "t/2", "t/1"],
+        ["t/01", "t/02", "t/03"],
+        ["t/1", "t/2"],
+        ["a", "b", "c"],
+        [f"s/{10**18 + number}" for number in range(-2, 2)],
+    ],
+)
+def test_ranges_are_of_what_comes_in_a_row_only(
+    small_ranges: None, names: Sequence[str], database: sqlite3.Connection
+) -> None:
+    life = Life(database)
+    life.accept(Offer([of_source(seq, "s", name) for seq, name in enumerate(names)]))
+    expected = [(0, 2, "s", "t/", 1)] if names[0] == "t/1" and len(names) > 2 else []
+    assert database.execute("SELECT * FROM identity_range").fetchall() == expected
+    again = Offer([of_source(10 + seq, "s", name) for seq, name in enumerate(names)])
+    assert life.accept(again) == [False] * len(names)
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["s", "t"]),
+        st.sampled_from(["a/", "b/"]),
+        st.integers(0, 12),
+        st.integers(1, 6),
+        st.integers(0, 1),
+    ),
+    max_size=8,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(stretches=EVENTS)
+@example(stretches=[("s", "a/", 0, 3, 0), ("s", "a/", 3, 3, 1)])
+def test_events_are_split_without_loss_into_ranges_and_others(
+    small_ranges: None, stretches: Sequence[tuple[str, str, int, int, int]]
+) -> None:
+    events: list[EventRow] = []
+    seq = 0
+    for source, series, first, count, gap in stretches:
+        seq += gap
+        for number in range(first, first + count):
+            events.append(of_source(seq, source, f"{series}{number}"))
+            seq += 1
+    parts = [*ranges.split(events)]
+    assert [event for _, part in parts for event in part] == events
+    for found, part in parts:
+        if found is None:
+            continue
+        assert len(part) >= 3
+        assert (found.first, found.last) == (part[0].seq, part[-1].seq)
+        assert {event.source for event in part} == {found.source}
+        names = [f"{found.series}{found.first_number + place}" for place in range(len(part))]
+        assert [event.id for event in part] == names
+        assert [event.seq for event in part] == [*range(found.first, found.last + 1)]
+
+
+def test_an_event_that_comes_twice_in_one_commit_is_new_once(
+    small_ranges: None, database: sqlite3.Connection
+) -> None:
+    rows = [of_source(seq, "s", f"t/{seq % 5}") for seq in range(12)]
+    assert Life(database).accept(Offer(rows)) == [True] * 5 + [False] * 7
+
+
+def test_a_start_reads_no_rows_of_long_ago_where_all_came_in_ranges(
+    small_ranges: None, database: sqlite3.Connection
+) -> None:
+    life = Life(database)
+    for first in range(0, 20 * SEGMENT, 4):
+        life.accept(in_a_row(first, 4))
+    assert (life.count("identity"), life.count("identity_filter")) == (0, 0)
+    (through,) = database.execute("SELECT max(through) FROM identity_segment").fetchone()
+    assert through >= 16 * SEGMENT
+    again = Life(database)
+    assert again.accept(in_a_row(0, 20 * SEGMENT, seq=1000)) == [False] * 20 * SEGMENT
+    assert again.accept(in_a_row(10_000, 3)) == [True] * 3
+
+
+def test_a_range_that_was_not_committed_is_of_no_account(
+    small_ranges: None, database: sqlite3.Connection
+) -> None:
+    life = Life(database)
+    for first in range(0, 20 * SEGMENT, 4):
+        assert life.accept(in_a_row(first, 4), commits=False) == [True] * 4
+    for seq in range(1000, 1006):
+        life.add(seq)
+    assert (life.count("identity_range"), life.count("identity_segment")) == (0, 0)
+    assert life.accept(in_a_row(0, 20 * SEGMENT)) == [True] * 20 * SEGMENT
+
+
+def test_ranges_go_when_their_events_are_gone(
+    small_ranges: None, database: sqlite3.Connection
+) -> None:
+    life = Life(database)
+    for first in range(0, 24, 4):
+        life.accept(in_a_row(first, 4))
+    for left in (6, 5, 4, 3, 3, 2, 1, 0):
+        life.remove(most=3, commits=False)
+        life.remove(most=3)
+        assert life.count("identity_range") == left
+    assert life.accept(in_a_row(0, 24, seq=100)) == [True] * 24
+
+
+def test_a_range_may_begin_with_the_number_of_a_removed_event(
+    small_ranges: None, database: sqlite3.Connection
+) -> None:
+    life = Life(database)
+    life.accept(in_a_row(10, 3))
+    life.accept(in_a_row(13, 6))
+    life.remove(most=6)
+    # As after a clock was set back. The range that began with that number stays, with those that it has left.
+    assert life.accept(in_a_row(70, 3, seq=13)) == [True] * 3
+    assert life.accept(in_a_row(80, 3, seq=10)) == [True] * 3
+    for first, count in ((70, 3), (80, 3), (16, 3)):
+        assert life.accept(in_a_row(first, count, seq=100)) == [False] * count
+        assert Life(database).accept(in_a_row(first, count, seq=100)) == [False] * count
+    assert life.accept(in_a_row(10, 5, seq=30)) == [True] * 5
+
+
+def test_a_block_and_a_range_know_of_each_other(
+    small_ranges: None, database: sqlite3.Connection
+) -> None:
+    life = Life(database)
+    first = event_block(1, [*range(10, 20)])
+    assert life.accept(Offer(rows_in(first))) == [True] * 10
+    for one in (life, Life(database)):
+        assert one.accept(Offer(blocks=[event_block(101, [15, 16])])) == [False] * 2
+    block = event_block(201, [*range(20, 30)])
+    assert life.accept(Offer(blocks=[block])) == [True] * 10
+    assert (
+        life.accept(Offer(rows_in(event_block(301, [*range(15, 35)])))) == [False] * 15 + [True] * 5
+    )
+
+
+async def test_a_reader_finds_an_event_by_its_id_in_a_range(
+    small_ranges: None, tmp_path: Path
+) -> None:
+    store = await SqliteStore.open(tmp_path)
+    for source in ("a", "b"):
+        for first in range(0, 40, 4):
+            rows = [of_source(seq, source, f"t/{seq}") for seq in range(first, first + 4)]
+            shifted = [row._replace(seq=row.seq + 100 * (source == "b")) for row in rows]
+            await store.accept(Offer(shifted), "s", {})
+    await store.close()
+
+    def ask(name: str) -> Explanation:
+        return read(tmp_path, lambda state: state.explanation(name, None))
+
+    for number in range(40):
+        found = [event.seq for event in ask(f"t/{number}").events]
+        assert found == [number, 100 + number]
+    assert ask("t/40").events == []
 
 
 async def test_a_reader_finds_an_event_by_its_id_in_memory_and_in_segments(

@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 from reactor.errors import ReactorError
 from reactor.store.contract import EventRow, Offer
-from reactor.store.sqlite import SqliteStore, connection, filters, identities, journal
+from reactor.store.sqlite import SqliteStore, connection, filters, identities, journal, ranges
 from reactor.store.sqlite.journal import Journal
 from tests.torture.disks import IdleDisk
 from tests.torture.images import Platter
@@ -42,6 +42,7 @@ KEPT_BYTES = 220_000
 AHEAD = {"AHEAD_BYTES": 64_000, "LONGEST_BYTES": 200_000, "SLICE_BYTES": 16_000}
 # So few events are a segment of identities, which is written over as many commits as there can be.
 SEGMENTS = {"SEGMENT_EVENTS": 16, "FEWEST_ROWS": 1, "ROWS_PER_EVENT": 1}
+SMALLEST_RANGE = 2
 PLACE_BITS = 9
 # Above every id of the workload.
 AFTERWARDS = 1_000_000_000
@@ -120,10 +121,11 @@ def small_journal(*, beside_bytes: int) -> ExitStack:
 
 
 def _small_segments() -> ExitStack:
-    """Return a context in which identities become segments in a short run, and are found in them."""
+    """Return a context in which identities become segments and ranges in a short run, and are found in them."""
     stack = ExitStack()
     for name, value in SEGMENTS.items():
         stack.enter_context(patch.object(identities, name, value))
+    stack.enter_context(patch.object(ranges, "SMALLEST_RANGE", SMALLEST_RANGE))
     stack.enter_context(patch.object(filters, "PLACE_BITS", PLACE_BITS))
     return stack
 

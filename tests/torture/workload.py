@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 CALLERS = 4
 ROUNDS = 5
+GATHERED = 3
 # From a few bytes to several pages: inline, in overflow pages, and none at all.
 SIZES_BYTES = (0, 10, 300, 5_000, 14_000)
 
@@ -172,16 +173,19 @@ class Workload:
             await self._gather(store, sensor)
 
     async def _gather(self, store: Store, sensor: str) -> None:
-        seq, run = next(self._ids), next(self._ids)
-        event = EventRow(
-            seq, sensor, f"gathered{seq}", sensor, "t", None, seq, seq, b"1", '[["v","gathered"]]'
-        )
-        if await self._ask(
-            lambda: store.accept(Offer([event]), sensor, {}),
-            Fact("SELECT data FROM event WHERE seq = ?", (seq,), (b"1",)),
-        ):
-            fact = Fact("SELECT last_event FROM run WHERE id = ?", (run,), (seq,))
-            await self._ask(lambda: store.add_batches([BatchRow(run, "v", seq, seq, seq)]), fact)
+        """Accept events with ids in a row, and let them become a batch."""
+        seqs = [next(self._ids) for _ in range(GATHERED)]
+        run = next(self._ids)
+        decisions = '[["v","gathered"]]'
+        events = [
+            EventRow(*(seq, sensor, f"gathered{seq}", sensor, "t", None, seq, seq, b"1", decisions))
+            for seq in seqs
+        ]
+        facts = [Fact("SELECT data FROM event WHERE seq = ?", (seq,), (b"1",)) for seq in seqs]
+        if await self._ask(lambda: store.accept(Offer(events), sensor, {}), *facts):
+            row = BatchRow(run, "v", seqs[0], seqs[-1], seqs[0])
+            fact = Fact("SELECT last_event FROM run WHERE id = ?", (run,), (seqs[-1],))
+            await self._ask(lambda: store.add_batches([row]), fact)
 
     async def _remove(self, store: Store) -> None:
         for fact in self._removable:

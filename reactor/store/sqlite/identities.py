@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 
 from reactor.store.sqlite import statements as sql
 from reactor.store.sqlite.filters import SEGMENTS_PER_COLUMN, Filters
+from reactor.store.sqlite.ranges import Ranges, split
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from reactor.store.contract import EventBlock, EventRow
+    from reactor.store.sqlite.ranges import Range
 
 # So many identities, or so much text of theirs, and they become a segment; as much may be in memory twice.
 SEGMENT_EVENTS = 32_768
@@ -38,17 +40,21 @@ _NONE: Mapping[str, int] = {}
 
 
 class _Sealing:
-    """Identities on their way into a segment; until it is whole, they are looked for in `numbers`."""
+    """Identities on their way into a segment; until it is whole, they are looked for in `numbers`.
 
-    def __init__(self, number: int, numbers: _Numbers) -> None:
+    All events up to `through` are among them, or in ranges; it may be that none are among them.
+    """
+
+    def __init__(self, number: int, numbers: _Numbers, through: int) -> None:
         self.number = number
         self.numbers = numbers
         items = [
             (id_, source, event) for source, ids in numbers.items() for id_, event in ids.items()
         ]
-        events = [event for _, _, event in items]
+        events = [event for _, _, event in items] or [through]
+        self.is_empty = not items
         self.first, self.last = min(events), max(events)
-        self.through = self.last
+        self.through = max(self.last, through)
         self._limits = sorted(id_ for id_, _, _ in items[::PART_ROWS])
         self._parts: list[list[_Row]] = [[] for _ in range(len(self._limits) + 1)]
         self._unsorted = iter(items)
@@ -89,8 +95,13 @@ class Identities:
         # All events up to this number are in segments, or on their way there.
         self._through = -1
         self._filters = Filters()
+        self._ranges = Ranges()
+        # How many events came in ranges since the last segment was begun, and the highest of their numbers.
+        self._in_ranges = 0
+        self._ranges_through = -1
         # Of the transaction that is open.
         self._fresh: _Numbers = {}
+        self._fresh_ranges: list[Range] = []
         self._removed: list[tuple[str, str, int]] = []
         self._written: list[_Row] = []
         self._is_whole = False
@@ -99,6 +110,7 @@ class Identities:
     def load(self, connection: sqlite3.Connection) -> None:
         """Read what must be in memory, outside a transaction. Where that is more than usual, it is sealed at once."""
         self._filters.load(connection.execute(sql.SELECT_FILTERS).fetchall())
+        self._ranges.load(connection)
         last = connection.execute(sql.SELECT_LAST_SEGMENT).fetchone()
         if last is not None:
             self._next_segment, self._through = last[0] + 1, last[1]
@@ -118,7 +130,30 @@ class Identities:
             self.committed()
 
     def known_of(self, connection: sqlite3.Connection, events: Sequence[EventRow]) -> set[int]:
-        """Return the numbers of those events that are known. The others are, from here on."""
+        """Return the numbers of those events that are known. The others are, from here on; they have no rows yet."""
+        singles: list[EventRow] = []
+        ranges: list[Range] = []
+        for range_, part in split(events):
+            if range_ is not None and self._is_new(connection, range_, part):
+                ranges.append(range_)
+            else:
+                singles += part
+        self._fresh_ranges += ranges
+        return self._known_singles(connection, singles, ranges)
+
+    def _is_new(
+        self, connection: sqlite3.Connection, range_: Range, events: Sequence[EventRow]
+    ) -> bool:
+        """Take a range in if none of its events is known."""
+        return (
+            not self._is_in_memory(range_.source, (event.id for event in events))
+            and not (self._filters and self._in_segments(connection, events))
+            and self._ranges.insert(connection, range_)
+        )
+
+    def _known_singles(
+        self, connection: sqlite3.Connection, events: Sequence[EventRow], ranges: Collection[Range]
+    ) -> set[int]:
         known: set[int] = set()
         new: list[EventRow] = []
         late = self._through + 1
@@ -139,36 +174,40 @@ class Identities:
             new.append(event)
             if seq < late:
                 late = seq
+        older = self._ranges.known_of(connection, new, ranges)
         if self._filters:
-            older = self._in_segments(connection, new)
-            for event in new if older else ():
-                if event.seq in older:
-                    del self._fresh[event.source][event.id]
-            known |= older
+            older |= self._in_segments(connection, new)
+        for event in new if older else ():
+            if event.seq in older:
+                del self._fresh[event.source][event.id]
         if late <= self._through:
             self._come_late(connection, late)
-        return known
+        return known | older
 
     def may_know(self, block: EventBlock) -> bool:
-        """Return whether one of a block's events may be known outside the segments; INSERT_BLOCK looks there itself."""
+        """Return whether one of a block's events may be in memory; INSERT_BLOCK looks everywhere else itself."""
+        return self._is_in_memory(block.source, (f"{block.series}{each}" for each in block.numbers))
+
+    def _is_in_memory(self, source: str, ids: Iterable[str]) -> bool:
+        """Return whether one of a source's ids is known there."""
         sealing = self._sealing.numbers if self._sealing else {}
         layers = [
-            layer[block.source]
-            for layer in (self._fresh, self._recent, sealing)
-            if block.source in layer
+            layer[source] for layer in (self._fresh, self._recent, sealing) if source in layer
         ]
         if not layers:
             return False
-        ids = [f"{block.series}{number}" for number in block.numbers]
-        return not all(layer.keys().isdisjoint(ids) for layer in layers)
+        sought = [*ids]
+        return not all(layer.keys().isdisjoint(sought) for layer in layers)
 
     def seal(self, connection: sqlite3.Connection, *, events: int) -> None:
         """Bring identities on their way into a segment: some more than the transaction has new events."""
-        is_due = self._recent_count >= SEGMENT_EVENTS or self._recent_bytes >= SEGMENT_BYTES
+        # Those in ranges are in no segment, but one tells up to where no rows need to be read at a start.
+        count = self._recent_count + self._in_ranges
+        is_due = count >= SEGMENT_EVENTS or self._recent_bytes >= SEGMENT_BYTES
         if self._sealing is not None:
             # All of it only where ids are so long that few make a segment.
-            count = None if is_due else max(FEWEST_ROWS, ROWS_PER_EVENT * events)
-            self._write(connection, self._sealing, count)
+            rows = None if is_due else max(FEWEST_ROWS, ROWS_PER_EVENT * events)
+            self._write(connection, self._sealing, rows)
         elif is_due:
             self._rotate()
 
@@ -176,8 +215,12 @@ class Identities:
         """Take note that an event has been removed."""
         self._removed.append((source, id, seq))
 
-    def drop_segments(self, connection: sqlite3.Connection) -> None:
-        """Remove some of the identities of a segment whose events are all gone, and with the last ones the segment."""
+    def drop_dead(self, connection: sqlite3.Connection) -> None:
+        """Remove the ranges whose last events are removed, and some of a segment of which all events are gone.
+
+        With the last of its identities the segment goes.
+        """
+        self._ranges.drop(connection, [seq for _, _, seq in self._removed])
         dead = connection.execute(sql.SELECT_DEAD_SEGMENT).fetchone()
         if dead is None:
             return
@@ -200,6 +243,10 @@ class Identities:
             self._recent_count += len(ids)
             self._recent_bytes += sum(map(len, ids)) + len(ids) * len(source)
         self._fresh = {}
+        for each in self._fresh_ranges:
+            self._in_ranges += each.last - each.first + 1
+            self._ranges_through = max(self._ranges_through, each.last)
+        self._fresh_ranges = []
         for source, id_, seq in self._removed:
             self._forget(source, id_, seq)
         self._removed = []
@@ -214,6 +261,7 @@ class Identities:
     def rolled_back(self) -> None:
         """Drop the transaction's news."""
         self._fresh = {}
+        self._fresh_ranges = []
         self._removed = []
         self._is_whole = False
         self._dropped_filters = []
@@ -250,22 +298,26 @@ class Identities:
 
     def _rotate(self) -> _Sealing:
         """Let what is in memory become the next segment."""
-        sealing = self._sealing = _Sealing(self._next_segment, self._recent)
+        through = max(self._through, self._ranges_through)
+        sealing = self._sealing = _Sealing(self._next_segment, self._recent, through)
         self._next_segment += 1
-        self._through = max(self._through, sealing.last)
+        self._through = sealing.through
         self._recent = {}
-        self._recent_count = self._recent_bytes = 0
+        self._recent_count = self._recent_bytes = self._in_ranges = 0
         return sealing
 
     def _write(self, connection: sqlite3.Connection, sealing: _Sealing, count: int | None) -> None:
         rows, is_last = sealing.take(count)
         self._written += rows
-        self._filters.add(sealing.number, [id_ for _, id_, _, _ in rows])
+        if rows:
+            self._filters.add(sealing.number, [id_ for _, id_, _, _ in rows])
         for text, values in sql.INSERT_IDENTITY.executions(rows):
             connection.execute(text, values)
         if is_last:
             self._is_whole = True
             span = (sealing.number, sealing.first, sealing.last, sealing.through)
             connection.execute(sql.INSERT_SEGMENT, span)
+            if sealing.is_empty:
+                return
             column = sealing.number // SEGMENTS_PER_COLUMN
             connection.execute(sql.UPSERT_FILTER, (column, self._filters.column(column)))

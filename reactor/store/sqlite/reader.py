@@ -18,6 +18,7 @@ from reactor.store.contract import AttemptRow, DeadLetterRow, EventRow, StepRow,
 from reactor.store.sqlite import statements as sql
 from reactor.store.sqlite.blocks import event_in, sources_with_blocks, unpack
 from reactor.store.sqlite.connection import APPLICATION_ID, DATABASE
+from reactor.store.sqlite.ranges import sources_with_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,10 +26,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 OUTBOX_VERSION = 2
 BLOCKS_VERSION = 3
 SEGMENTS_VERSION = 4
+RANGES_VERSION = 5
 _TRIES = 5
 # Single events; their table is named `event_row` from schema version 3 on, and `event` before.
 _EVENTS = """
@@ -51,6 +53,13 @@ SELECT seq, event.source, event.id, sensor, type, subject, time, accepted_at, da
 FROM identity_segment AS segment
 CROSS JOIN identity AS known ON known.segment = segment.number AND known.id = :id
 CROSS JOIN event_row AS event ON event.seq = known.event AND event.id = known.id
+"""
+_EVENT_IN_RANGE = """
+SELECT seq, event.source, event.id, sensor, type, subject, time, accepted_at, data, decisions
+FROM (SELECT * FROM identity_range WHERE source = :source AND series = :series AND first_number <= :number
+      ORDER BY first_number DESC LIMIT 1) AS known
+JOIN event_row AS event ON event.seq = known.first + :number - known.first_number
+WHERE event.source = :source AND event.id = :id
 """
 # Before there were segments, an index on events began with their source: one probe per source.
 _EVENTS_BY_SOURCE_AND_ID = """
@@ -261,15 +270,24 @@ class StateReader:
             else _EVENTS_BY_SOURCE_AND_ID.format(single=self._single)
         )
         rows = self._connection.execute(statement, {"id": event_id})
-        found = [EventRow(*row) for row in rows]
+        found = {EventRow(*row) for row in rows}
         series, number = split_id(event_id)
-        if self._has_blocks and number is not None:
+        if number is None:
+            return sorted(found)
+        if self._version >= RANGES_VERSION:
+            for source in sources_with_ranges(self._connection):
+                wanted = {"source": source, "series": series, "number": number, "id": event_id}
+                # What is in no segment yet was found by its row.
+                found |= {
+                    EventRow(*row) for row in self._connection.execute(_EVENT_IN_RANGE, wanted)
+                }
+        if self._has_blocks:
             for source in sources_with_blocks(self._connection):
                 block = self._connection.execute(
                     sql.BLOCK_BY_NUMBER, (source, series, number)
                 ).fetchone()
                 if block is not None:
-                    found += [event for event in unpack(block) if event.id == event_id]
+                    found |= {event for event in unpack(block) if event.id == event_id}
         return sorted(found)
 
     def dead_letters(self, *, reason: str | None, limit: int) -> list[LetterRecord]:

@@ -79,6 +79,31 @@ KNOWN_IN_SEGMENTS = ManyRows(
     " AND known.source = given.column3 CROSS JOIN event_row AS event"
     " ON event.seq = known.event AND event.id = known.id AND event.source = known.source",
 )
+# No range overlaps another, so the one that begins before this one's end, next to it, is the only one to look at.
+INSERT_RANGE = """
+INSERT OR IGNORE INTO identity_range (first, last, source, series, first_number)
+SELECT ?1, ?2, ?3, ?4, ?5
+WHERE coalesce((SELECT first_number + last - first FROM identity_range
+                WHERE source = ?3 AND series = ?4 AND first_number <= ?6
+                ORDER BY first_number DESC LIMIT 1) < ?5, TRUE)
+"""
+KNOWN_IN_RANGES = ManyRows(
+    "SELECT given.column1 FROM (",
+    5,
+    ") AS given CROSS JOIN identity_range AS known ON known.first = (SELECT first FROM identity_range"
+    " WHERE source = given.column2 AND series = given.column3 AND first_number <= given.column4"
+    " ORDER BY first_number DESC LIMIT 1)"
+    " CROSS JOIN event_row AS event ON event.seq = known.first + given.column4 - known.first_number"
+    " AND event.id = given.column5 AND event.source = given.column2",
+)
+RANGE_OF_EVENT = """
+SELECT first, last FROM identity_range
+WHERE first = (SELECT max(first) FROM identity_range WHERE first <= :seq) AND last >= :seq
+"""
+DELETE_DEAD_RANGE = """
+DELETE FROM identity_range
+WHERE first = ? AND NOT EXISTS (SELECT 1 FROM event_row WHERE seq BETWEEN first AND last)
+"""
 LOWER_THROUGH = "UPDATE identity_segment SET through = ?1 WHERE through > ?1"
 SELECT_DEAD_SEGMENT = """
 SELECT number FROM identity_segment AS segment
@@ -107,17 +132,22 @@ WHERE coalesce((SELECT first_number FROM event_block
   AND NOT EXISTS (SELECT 1 FROM identity_segment AS segment CROSS JOIN identity AS known
                   ON known.segment = segment.number AND known.id BETWEEN :first_id AND :last_id
                   AND known.source = :source)
+  AND coalesce((SELECT first_number + last - first FROM identity_range
+                WHERE source = :source AND series = :series AND first_number <= :last_number
+                ORDER BY first_number DESC LIMIT 1) < :first_number, TRUE)
 """
-# The index begins with the source: one probe for each.
-SOURCES_WITH_BLOCKS = """
+# The indexes begin with the source: one probe for each.
+_SOURCES = """
 WITH RECURSIVE known (source) AS (
-    SELECT min(source) FROM event_block
+    SELECT min(source) FROM {table}
     UNION ALL
-    SELECT (SELECT min(source) FROM event_block WHERE source > known.source)
+    SELECT (SELECT min(source) FROM {table} WHERE source > known.source)
     FROM known WHERE known.source IS NOT NULL
 )
 SELECT source FROM known WHERE source IS NOT NULL
 """
+SOURCES_WITH_BLOCKS = _SOURCES.format(table="event_block")
+SOURCES_WITH_RANGES = _SOURCES.format(table="identity_range")
 BLOCKS_OF_SERIES = """
 SELECT first_number, parts FROM event_block
 WHERE source = ? AND series = ? AND last_number >= ? ORDER BY last_number

@@ -101,7 +101,7 @@ def remove_settled(
             tally["sensor", sensor, "removed"] += last - first + 1
             removed += last - first + 1
     add_tally(connection, tally)
-    identities.drop_segments(connection)
+    identities.drop_dead(connection)
     return removed
 
 
