@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from benchmarks.apart import beside, listening, needs_linux, scratch
 from benchmarks.figures import Figure, MeasurementError, Result, quantile
 from benchmarks.peer import or_missing, peer_beside
-from benchmarks.raw_inotify import tell_arrivals
+from benchmarks.raw_inotify import tell_arrivals, tell_kept_arrivals
 from reactor.testing.process import DaemonProcess
 
 if TYPE_CHECKING:
@@ -60,7 +60,9 @@ SIZES: Mapping[Scale, Size] = {
 }
 
 RAW = Figure(name="inotify alone, median", unit="ms")
+KEPT = Figure(name="inotify, then 28 KB durable, median", unit="ms")
 P50 = Figure(name="Reactor, first line of the step, median", unit="ms", at_most=1.5)
+TO_KEPT = Figure(name="Reactor to that, time", unit="×")
 P99 = Figure(name="Reactor, first line of the step, p99", unit="ms", at_most=10)
 BUSY = Figure(name="the same with a file every 2 ms, median", unit="ms")
 # By its step in milliseconds: as it comes, and as quick as it goes.
@@ -76,13 +78,17 @@ def measure(size: Size, *, peers: bool) -> Result:
     with scratch() as directory:
         raw = _raw(directory, size)
     with scratch() as directory:
+        kept = statistics.median(_kept(directory, size))
+    with scratch() as directory:
         reactor = _reactor(directory, size)
     with scratch() as directory:
         busy = _reactor(directory, size, pause_seconds=SHORT_PAUSE_SECONDS)
     result = Result(
         values={
             RAW: statistics.median(raw),
+            KEPT: kept,
             P50: statistics.median(reactor),
+            TO_KEPT: statistics.median(reactor) / kept,
             P99: quantile(reactor, 0.99),
             BUSY: statistics.median(busy),
         }
@@ -106,6 +112,16 @@ def _raw(directory: Path, size: Size) -> list[float]:
     inbox = make_inbox(directory)
     place = directory / "told"
     with listening(place) as told, beside(tell_arrivals, str(inbox), str(place), 0):
+        return _rename_all(directory, told, size)
+
+
+def _kept(directory: Path, size: Size) -> list[float]:
+    inbox = make_inbox(directory)
+    place, journal = directory / "told", directory / "journal"
+    with (
+        listening(place) as told,
+        beside(tell_kept_arrivals, str(inbox), str(place), str(journal)),
+    ):
         return _rename_all(directory, told, size)
 
 
