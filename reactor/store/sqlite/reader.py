@@ -14,69 +14,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from reactor.errors import SchemaError, SettingsError, StoreError
-from reactor.store.contract import AttemptRow, DeadLetterRow, EventRow, StepRow, split_id
-from reactor.store.sqlite import statements as sql
-from reactor.store.sqlite.blocks import event_in, sources_with_blocks, unpack
+from reactor.store.contract import AttemptRow, DeadLetterRow, StepRow
 from reactor.store.sqlite.connection import APPLICATION_ID, DATABASE
-from reactor.store.sqlite.ranges import sources_with_ranges
+from reactor.store.sqlite.events import Events
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from reactor.store.contract import EventRow
+
 T = TypeVar("T")
 
 SCHEMA_VERSION = 5
 OUTBOX_VERSION = 2
-BLOCKS_VERSION = 3
-SEGMENTS_VERSION = 4
-RANGES_VERSION = 5
 _TRIES = 5
-# Single events; their table is named `event_row` from schema version 3 on, and `event` before.
-_EVENTS = """
-SELECT seq, source, id, sensor, type, subject, time, accepted_at,
-       substr(data, 1, coalesce(:data_bytes, length(data))), decisions
-FROM {single}
-WHERE (:sensor IS NULL OR sensor = :sensor) AND (:since IS NULL OR accepted_at >= :since)
-ORDER BY seq DESC LIMIT :limit
-"""
-_EVENT_BY_SEQ = """
-SELECT seq, source, id, sensor, type, subject, time, accepted_at, data, decisions
-FROM {single} WHERE seq = ?
-"""
-# What is in no segment yet is looked for row by row.
-_EVENTS_BY_ID = """
-SELECT seq, source, id, sensor, type, subject, time, accepted_at, data, decisions FROM event_row
-WHERE seq > coalesce((SELECT through FROM identity_segment ORDER BY number DESC LIMIT 1), -1) AND id = :id
-UNION
-SELECT seq, event.source, event.id, sensor, type, subject, time, accepted_at, data, decisions
-FROM identity_segment AS segment
-CROSS JOIN identity AS known ON known.segment = segment.number AND known.id = :id
-CROSS JOIN event_row AS event ON event.seq = known.event AND event.id = known.id
-"""
-_EVENT_IN_RANGE = """
-SELECT seq, event.source, event.id, sensor, type, subject, time, accepted_at, data, decisions
-FROM (SELECT * FROM identity_range WHERE source = :source AND series = :series AND first_number <= :number
-      ORDER BY first_number DESC LIMIT 1) AS known
-JOIN event_row AS event ON event.seq = known.first + :number - known.first_number
-WHERE event.source = :source AND event.id = :id
-"""
-# Before there were segments, an index on events began with their source: one probe per source.
-_EVENTS_BY_SOURCE_AND_ID = """
-WITH RECURSIVE known (source) AS (
-    SELECT min(source) FROM {single}
-    UNION ALL
-    SELECT (SELECT min(source) FROM {single} WHERE source > known.source)
-    FROM known WHERE known.source IS NOT NULL
-)
-SELECT seq, source, event.id, sensor, type, subject, time, accepted_at, data, decisions
-FROM known JOIN {single} AS event USING (source) WHERE event.id = :id ORDER BY seq
-"""
-_BLOCKS = """
-SELECT first, source, series, sensor, type, accepted_at, decisions, parts, subjects, data FROM event_block
-WHERE (:sensor IS NULL OR sensor = :sensor) AND (:since IS NULL OR accepted_at >= :since)
-ORDER BY first DESC LIMIT :limit
-"""
 _RUNS = """
 SELECT id, workflow, event, key, state, outcome, deaths, created_at, started_at, finished_at, error
 FROM run
@@ -195,28 +147,13 @@ class StateReader:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-        self._has_blocks = self._version >= BLOCKS_VERSION
-        self._single = "event_row" if self._has_blocks else "event"
+        self._events = Events(connection, self._version)
 
     def events(
         self, *, sensor: str | None, since: int | None, limit: int, data_bytes: int | None
     ) -> list[EventRow]:
         """Return the newest events first; of `data` only the first `data_bytes`."""
-        wanted = {"sensor": sensor, "since": since, "limit": limit, "data_bytes": data_bytes}
-        found = [
-            EventRow(*row)
-            for row in self._connection.execute(_EVENTS.format(single=self._single), wanted)
-        ]
-        if self._has_blocks:
-            of_blocks: list[EventRow] = []
-            for block in self._connection.execute(_BLOCKS, wanted):
-                # What is newer than this block stands in those before it.
-                of_blocks += reversed(unpack(block))
-                if len(of_blocks) >= limit:
-                    break
-            found += [event._replace(data=event.data[:data_bytes]) for event in of_blocks[:limit]]
-            found.sort(reverse=True)
-        return found[:limit]
+        return self._events.newest(sensor=sensor, since=since, limit=limit, data_bytes=data_bytes)
 
     def runs(
         self, *, workflow: str | None, outcome: str | None, state: str | None, limit: int
@@ -231,7 +168,7 @@ class StateReader:
         if row is None:
             return None
         record = RunRecord(*row)
-        (event,) = self._by_seq(record.event)
+        (event,) = self._events.by_seq(record.event)
         return RunHistory(
             run=record,
             event=event,
@@ -242,9 +179,9 @@ class StateReader:
 
     def explanation(self, event_id: str, seq: int | None) -> Explanation:
         """Return what is known of an event id, and of the event with that `seq`."""
-        events = self._by_id(event_id)
+        events = self._events.by_id(event_id)
         if seq is not None:
-            events += self._by_seq(seq)
+            events += self._events.by_seq(seq)
         rejected = self._connection.execute(_REJECTED_BY_ID, (event_id,))
         return Explanation(
             events=events,
@@ -252,43 +189,6 @@ class StateReader:
             skipped=self._connection.execute(_SKIPPED_BY_ID, (event_id,)).fetchall(),
             definitions=self.definitions(),
         )
-
-    def _by_seq(self, seq: int) -> list[EventRow]:
-        row = self._connection.execute(_EVENT_BY_SEQ.format(single=self._single), (seq,)).fetchone()
-        if row is not None:
-            return [EventRow(*row)]
-        if not self._has_blocks:
-            return []
-        blocks = self._connection.execute(sql.BLOCK_OF_EVENT, {"seq": seq}).fetchall()
-        event = event_in(blocks, seq)
-        return [] if event is None else [event]
-
-    def _by_id(self, event_id: str) -> list[EventRow]:
-        statement = (
-            _EVENTS_BY_ID
-            if self._version >= SEGMENTS_VERSION
-            else _EVENTS_BY_SOURCE_AND_ID.format(single=self._single)
-        )
-        rows = self._connection.execute(statement, {"id": event_id})
-        found = {EventRow(*row) for row in rows}
-        series, number = split_id(event_id)
-        if number is None:
-            return sorted(found)
-        if self._version >= RANGES_VERSION:
-            for source in sources_with_ranges(self._connection):
-                wanted = {"source": source, "series": series, "number": number, "id": event_id}
-                # What is in no segment yet was found by its row.
-                found |= {
-                    EventRow(*row) for row in self._connection.execute(_EVENT_IN_RANGE, wanted)
-                }
-        if self._has_blocks:
-            for source in sources_with_blocks(self._connection):
-                block = self._connection.execute(
-                    sql.BLOCK_BY_NUMBER, (source, series, number)
-                ).fetchone()
-                if block is not None:
-                    found |= {event for event in unpack(block) if event.id == event_id}
-        return sorted(found)
 
     def dead_letters(self, *, reason: str | None, limit: int) -> list[LetterRecord]:
         """Return dead letters that were not redriven, the newest first."""
@@ -312,8 +212,8 @@ class StateReader:
         """
         has_outbox = self._version >= OUTBOX_VERSION
         of_rows = _ROWS.format(
-            single=self._single,
-            of_blocks=_OF_BLOCKS * self._has_blocks,
+            single=self._events.table,
+            of_blocks=_OF_BLOCKS * self._events.has_blocks,
             is_input=_IS_INPUT * has_outbox,
         )
         tally, rows = (
