@@ -6,10 +6,11 @@ import asyncio
 from functools import partial
 from itertools import compress, count, repeat
 from operator import not_
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from reactor.clock import monotonic
 from reactor.engine.arrivals import Arrivals
+from reactor.engine.commit import Commit, Placed, refuse
 from reactor.engine.matching import spell_decisions
 from reactor.errors import OverloadedError, StoreStoppedError
 from reactor.model.sensor import Accepted
@@ -36,51 +37,11 @@ PATIENCE_SECONDS = 0.02
 LONGEST_WAIT_SECONDS = 0.5
 
 
-class Placed(NamedTuple):
-    """A run that a new event starts, and the place that the scheduler gave it."""
-
-    lane: Lane
-    run: PendingRun
-    row: RunRow
-    starts: bool
-    arrived: Arrived
-
-
 # Their own constructors are calls of Python.
 _accepted: Callable[[Iterable[Any]], Accepted] = partial(tuple.__new__, Accepted)
 _placed: Callable[[Iterable[Any]], Placed] = partial(tuple.__new__, Placed)
 _pending_run: Callable[[Iterable[Any]], PendingRun] = partial(tuple.__new__, PendingRun)
 _run_row: Callable[[Iterable[Any]], RunRow] = partial(tuple.__new__, RunRow)
-
-
-class Commit:
-    """Events on their way into the store, and what was taken for them meanwhile."""
-
-    __slots__ = ("arrivals", "observed_at", "offer", "placed", "sensor", "taken")
-
-    def __init__(
-        self,
-        sensor: str,
-        arrivals: Arrivals,
-        offer: Offer,
-        placed: Sequence[Placed],
-        taken: list[tuple[Budget, int]],
-        observed_at: int,
-    ) -> None:
-        self.sensor = sensor
-        self.arrivals = arrivals
-        self.offer = offer
-        self.placed = placed
-        self.taken = taken
-        self.observed_at = observed_at
-
-    @property
-    def first(self) -> int:
-        """The sequence number of the first event; those of the others follow without a gap."""
-        offer = self.offer
-        if offer.blocks:
-            return offer.blocks[0].first
-        return offer.events[0].seq if offer.events else 0
 
 
 class Starter(Protocol):
@@ -392,17 +353,6 @@ def _letter(
         raw=arrived.raw,
         created_at=now,
     )
-
-
-def refuse(answers: Iterable[asyncio.Future[Any]], error: BaseException) -> None:
-    """Tell all who still wait that nothing will come, and why."""
-    for answer in answers:
-        if answer.done():
-            continue
-        if isinstance(error, asyncio.CancelledError):
-            answer.cancel()
-        else:
-            answer.set_exception(error)
 
 
 def _in_hand(lanes: Sequence[Lane]) -> int:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from pydantic import TypeAdapter
 
-    from reactor.engine.acceptance import Placed
     from reactor.engine.arrivals import Arrived
+    from reactor.engine.commit import Placed
     from reactor.engine.crew import Crew
     from reactor.engine.tools import Tools
     from reactor.model.graph import Graph

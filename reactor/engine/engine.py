@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from reactor.clock import Clock
-    from reactor.engine.acceptance import Placed
     from reactor.engine.arrivals import Arrived
+    from reactor.engine.commit import Placed
     from reactor.engine.executors import Executors
     from reactor.engine.runner import ActiveRun
     from reactor.engine.scheduler import Start

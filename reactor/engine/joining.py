@@ -11,8 +11,8 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from reactor.engine.acceptance import Commit, refuse
 from reactor.engine.arrivals import Arrivals
+from reactor.engine.commit import Commit, refuse
 from reactor.errors import StoreError, StoreStoppedError
 
 if TYPE_CHECKING:
