@@ -414,6 +414,48 @@ def test_a_start_reads_no_rows_of_long_ago_where_all_came_in_ranges(
     assert again.accept(in_a_row(10_000, 3)) == [True] * 3
 
 
+def test_ranges_stay_out_of_segments_across_deaths(
+    small_ranges: None, database: sqlite3.Connection
+) -> None:
+    for life_begins in range(0, 270, 9):
+        life = Life(database)
+        # So few that what came before the death has to count, for a segment to be begun.
+        for first in range(life_begins, life_begins + 9, 3):
+            assert life.accept(in_a_row(first, 3)) == [True] * 3
+    again = Life(database)
+    assert (again.count("identity"), again.count("identity_filter")) == (0, 0)
+    (through,) = database.execute("SELECT max(through) FROM identity_segment").fetchone()
+    assert through >= 270 - 3 * SEGMENT
+    assert again.accept(in_a_row(0, 270, seq=1000)) == [False] * 270
+
+
+def test_ranges_hide_nothing_that_is_sealed_at_a_start(
+    small_ranges: None, database: sqlite3.Connection
+) -> None:
+    """A start seals page after page, and may die between two: none may be said to hold what comes later."""
+    Life(database).accept(in_a_row(100, 3))
+    rows = [tuple(event_row(seq)) for seq in range(5 * SEGMENT)]
+    database.executemany(f"INSERT INTO event_row VALUES ({', '.join('?' * 10)})", rows)
+    Life(database)
+    sealed = database.execute(
+        "SELECT last, through FROM identity_segment ORDER BY number"
+    ).fetchall()
+    assert sealed == [(last, last) for last in range(SEGMENT - 1, 4 * SEGMENT, SEGMENT)]
+
+
+def test_what_shares_its_number_with_a_range_is_known_after_a_death(
+    small_ranges: None, database: sqlite3.Connection
+) -> None:
+    life = Life(database)
+    life.accept(in_a_row(10, 6))
+    life.remove(most=2)
+    # As after a clock was set back: they lie where the range lies, and are not of it.
+    assert life.accept(in_a_row(70, 2, seq=10)) == [True] * 2
+    again = Life(database)
+    assert again.accept(in_a_row(70, 2, seq=100)) == [False] * 2
+    assert again.accept(in_a_row(10, 6, seq=110)) == [True] * 2 + [False] * 4
+
+
 def test_a_range_that_was_not_committed_is_of_no_account(
     small_ranges: None, database: sqlite3.Connection
 ) -> None:

@@ -429,6 +429,11 @@ def test_a_disk_that_fails_while_the_database_is_opened_is_named(tmp_path: Path)
         (sql.SELECT_TAIL, (1, 1)),
         (sql.SELECT_DEAD_SEGMENT, ()),
         *sql.KNOWN_IN_SEGMENTS.executions([(1, "x", "s", 1)]),
+        (sql.SELECT_RANGES_OF_TAIL, (1,)),
+        (sql.INSERT_RANGE, defaultdict(int)),
+        *sql.KNOWN_IN_RANGES.executions([(1, "s", "t/", 1, "t/1")]),
+        (sql.RANGE_OF_EVENT, {"seq": 1}),
+        (sql.DELETE_DEAD_RANGE, (1,)),
     ],
 )
 async def test_no_hot_statement_scans_a_table(

@@ -46,14 +46,8 @@ WHERE event.source = :source AND event.id = :id
 """
 # Before there were segments, an index on events began with their source: one probe per source.
 _EVENTS_BY_SOURCE_AND_ID = """
-WITH RECURSIVE known (source) AS (
-    SELECT min(source) FROM {single}
-    UNION ALL
-    SELECT (SELECT min(source) FROM {single} WHERE source > known.source)
-    FROM known WHERE known.source IS NOT NULL
-)
 SELECT seq, source, event.id, sensor, type, subject, time, accepted_at, data, decisions
-FROM known JOIN {single} AS event USING (source) WHERE event.id = :id ORDER BY seq
+FROM ({sources}) AS known JOIN {single} AS event USING (source) WHERE event.id = :id ORDER BY seq
 """
 _BLOCKS = """
 SELECT first, source, series, sensor, type, accepted_at, decisions, parts, subjects, data FROM event_block
@@ -107,7 +101,9 @@ class Events:
         statement = (
             _EVENTS_BY_ID
             if self._version >= SEGMENTS_VERSION
-            else _EVENTS_BY_SOURCE_AND_ID.format(single=self.table)
+            else _EVENTS_BY_SOURCE_AND_ID.format(
+                single=self.table, sources=sql.SOURCES.format(table=self.table)
+            )
         )
         rows = self._connection.execute(statement, {"id": event_id})
         found = {EventRow(*row) for row in rows}

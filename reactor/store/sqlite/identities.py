@@ -1,4 +1,4 @@
-"""Which events are known: the newest in memory, all others in segments, each written once and in order.
+"""Which events are known: the newest in memory, the others in segments, each written once and in order, or in ranges.
 
 A unique index over all identities has a page of its own to change for each event whose id is in no order, and the
 journal takes whole pages. Here an event costs a look into a dictionary and, later, a row at the end of a table;
@@ -92,7 +92,7 @@ class Identities:
         self._recent_bytes = 0
         self._sealing: _Sealing | None = None
         self._next_segment = 0
-        # All events up to this number are in segments, or on their way there.
+        # All events up to this number are in segments, or on their way there, or in ranges.
         self._through = -1
         self._filters = Filters()
         self._ranges = Ranges()
@@ -123,11 +123,14 @@ class Identities:
                 self._fresh.setdefault(source, {})[id_] = through = seq
             self.committed()
             if not is_more:
-                return
+                break
             connection.execute("BEGIN IMMEDIATE")
             self._write(connection, self._rotate(), None)
             connection.execute("COMMIT")
             self.committed()
+        # Not before: a segment that is sealed above must not be said to reach up to the last of them.
+        ranges = connection.execute(sql.SELECT_RANGES_OF_TAIL, (self._through,)).fetchone()
+        self._in_ranges, self._ranges_through = ranges
 
     def known_of(self, connection: sqlite3.Connection, events: Sequence[EventRow]) -> set[int]:
         """Return the numbers of those events that are known. The others are, from here on; they have no rows yet."""
@@ -220,7 +223,7 @@ class Identities:
 
         With the last of its identities the segment goes.
         """
-        self._ranges.drop(connection, [seq for _, _, seq in self._removed])
+        self._ranges.drop(connection, ((source, seq) for source, _, seq in self._removed))
         dead = connection.execute(sql.SELECT_DEAD_SEGMENT).fetchone()
         if dead is None:
             return

@@ -81,8 +81,6 @@ def _range_at(events: Sequence[EventRow], begin: int) -> Range | None:
         ):
             break
         end += 1
-        if end == len(events):
-            break
     if end - begin < SMALLEST_RANGE:
         return None
     return Range(seq, seq + end - begin - 1, source, series, number)
@@ -102,7 +100,8 @@ class Ranges:
     def insert(self, connection: sqlite3.Connection, new: Range) -> bool:
         """Insert a range; return False, and keep nothing, where it overlaps another."""
         self._sources.add(new.source)
-        return bool(connection.execute(sql.INSERT_RANGE, (*new, new.last_number)).rowcount)
+        wanted = {**new._asdict(), "last_number": new.last_number}
+        return bool(connection.execute(sql.INSERT_RANGE, wanted).rowcount)
 
     def known_of(
         self, connection: sqlite3.Connection, events: Iterable[EventRow], fresh: Collection[Range]
@@ -110,7 +109,8 @@ class Ranges:
         """Return the numbers of those events that are in ranges, or in `fresh` ones, whose events have no rows yet."""
         known: set[int] = set()
         suspects: list[sql.Row] = []
-        for event in events:
+        # Mostly there are none.
+        for event in events if self._sources else ():
             if event.source not in self._sources:
                 continue
             series, number = split_id(event.id)
@@ -124,12 +124,10 @@ class Ranges:
             known.update(seq for (seq,) in connection.execute(text, values))
         return known
 
-    def drop(self, connection: sqlite3.Connection, seqs: Iterable[int]) -> None:
-        """Remove the ranges of these removed events that have no others left."""
-        if not self._sources:
-            return
+    def drop(self, connection: sqlite3.Connection, removed: Iterable[tuple[str, int]]) -> None:
+        """Remove the ranges of removed events, each given by source and number, that have no others left."""
         behind = -1
-        for seq in sorted(seqs):
+        for seq in sorted(seq for source, seq in removed if source in self._sources):
             if seq <= behind:
                 continue
             found = connection.execute(sql.RANGE_OF_EVENT, {"seq": seq}).fetchone()

@@ -61,7 +61,19 @@ INSERT_EVENT = ManyRows(
     "INSERT INTO event_row (seq, source, id, sensor, type, subject, time, accepted_at, data, decisions)",
     10,
 )
-SELECT_TAIL = "SELECT seq, source, id FROM event_row WHERE seq > ? ORDER BY seq LIMIT ?"
+# Those in ranges are found there. A number alone does not tell: it may have been a removed event's.
+SELECT_TAIL = """
+SELECT seq, source, id FROM event_row AS event
+WHERE seq > ? AND NOT EXISTS (
+    SELECT 1 FROM identity_range AS known
+    WHERE known.first = (SELECT max(first) FROM identity_range WHERE first <= event.seq)
+      AND known.last >= event.seq AND known.source = event.source
+      AND known.series || (known.first_number + event.seq - known.first) = event.id)
+ORDER BY seq LIMIT ?
+"""
+SELECT_RANGES_OF_TAIL = """
+SELECT coalesce(sum(last - first + 1), 0), coalesce(max(last), -1) FROM identity_range WHERE first > ?
+"""
 SELECT_LAST_SEGMENT = "SELECT number, through FROM identity_segment ORDER BY number DESC LIMIT 1"
 SELECT_FILTERS = "SELECT number, bits FROM identity_filter ORDER BY number"
 # An identity may stand there from before a death, or from an event that was removed since.
@@ -80,12 +92,14 @@ KNOWN_IN_SEGMENTS = ManyRows(
     " ON event.seq = known.event AND event.id = known.id AND event.source = known.source",
 )
 # No range overlaps another, so the one that begins before this one's end, next to it, is the only one to look at.
-INSERT_RANGE = """
+_IN_NO_RANGE = """
+coalesce((SELECT first_number + last - first FROM identity_range
+          WHERE source = :source AND series = :series AND first_number <= :last_number
+          ORDER BY first_number DESC LIMIT 1) < :first_number, TRUE)
+"""
+INSERT_RANGE = f"""
 INSERT OR IGNORE INTO identity_range (first, last, source, series, first_number)
-SELECT ?1, ?2, ?3, ?4, ?5
-WHERE coalesce((SELECT first_number + last - first FROM identity_range
-                WHERE source = ?3 AND series = ?4 AND first_number <= ?6
-                ORDER BY first_number DESC LIMIT 1) < ?5, TRUE)
+SELECT :first, :last, :source, :series, :first_number WHERE {_IN_NO_RANGE}
 """
 KNOWN_IN_RANGES = ManyRows(
     "SELECT given.column1 FROM (",
@@ -121,7 +135,7 @@ DELETE FROM identity_filter WHERE number = ?
 # Only if all of them are new. The ids of a block have as many digits, so as text they have the order of its numbers;
 # and blocks of a series do not overlap, so the first that ends behind this one's beginning is the only one to look at.
 # Those that are in no segment are looked for in memory.
-INSERT_BLOCK = """
+INSERT_BLOCK = f"""
 INSERT INTO event_block (first, last, source, series, first_number, last_number, sensor, type, accepted_at, decisions,
                          parts, subjects, data)
 SELECT :first, :last, :source, :series, :first_number, :last_number, :sensor, :type, :accepted_at, :decisions,
@@ -132,12 +146,10 @@ WHERE coalesce((SELECT first_number FROM event_block
   AND NOT EXISTS (SELECT 1 FROM identity_segment AS segment CROSS JOIN identity AS known
                   ON known.segment = segment.number AND known.id BETWEEN :first_id AND :last_id
                   AND known.source = :source)
-  AND coalesce((SELECT first_number + last - first FROM identity_range
-                WHERE source = :source AND series = :series AND first_number <= :last_number
-                ORDER BY first_number DESC LIMIT 1) < :first_number, TRUE)
-"""
+  AND {_IN_NO_RANGE}
+"""  # noqa: S608  # of constants
 # The indexes begin with the source: one probe for each.
-_SOURCES = """
+SOURCES = """
 WITH RECURSIVE known (source) AS (
     SELECT min(source) FROM {table}
     UNION ALL
@@ -146,8 +158,8 @@ WITH RECURSIVE known (source) AS (
 )
 SELECT source FROM known WHERE source IS NOT NULL
 """
-SOURCES_WITH_BLOCKS = _SOURCES.format(table="event_block")
-SOURCES_WITH_RANGES = _SOURCES.format(table="identity_range")
+SOURCES_WITH_BLOCKS = SOURCES.format(table="event_block")
+SOURCES_WITH_RANGES = SOURCES.format(table="identity_range")
 BLOCKS_OF_SERIES = """
 SELECT first_number, parts FROM event_block
 WHERE source = ? AND series = ? AND last_number >= ? ORDER BY last_number
