@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 _MOVED_TO = 0x0000_0080
 # struct inotify_event: wd, mask, cookie, len; then the name, padded with zeros.
 _HEAD = struct.Struct("iIII")
-
-
 # As much as the commit of an event and its run writes: seven pages of SQLite's journal.
 _KEPT_BYTES = 7 * 4096
 _JOURNAL_BYTES = 16 * 1024 * 1024
