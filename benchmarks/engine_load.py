@@ -10,6 +10,7 @@ import itertools
 import logging
 import sqlite3
 import time
+from collections import deque
 from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Any
 
@@ -50,9 +51,27 @@ class _Ends:
 
     def __init__(self, *, runs: int, in_flight: int) -> None:
         self.latencies_ms: list[float] = []
-        self.places = asyncio.Semaphore(in_flight)
         self.all_done = asyncio.Event()
         self._runs = runs
+        # Not a semaphore, which looks at all that it woke before whenever one more is to be woken.
+        self._free = in_flight
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def place(self) -> None:
+        """Return when one fewer than `in_flight` runs are in flight."""
+        if self._free:
+            self._free -= 1
+            return
+        place = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        await place
+
+    def give_back(self) -> None:
+        """Let the next one have a place."""
+        if self._waiting:
+            self._waiting.popleft().set_result(None)
+        else:
+            self._free += 1
 
     def take(self, fact: Fact) -> None:
         if type(fact) is not RunFinished:
@@ -60,7 +79,7 @@ class _Ends:
         if fact.outcome == "succeeded" and fact.age_seconds is not None:
             self.latencies_ms.append(fact.age_seconds * 1e3)
         self._runs -= 1
-        self.places.release()
+        self.give_back()
         if not self._runs:
             self.all_done.set()
 
@@ -160,10 +179,10 @@ class Source:
         async def work() -> None:
             # Only whoever has a place takes a number: none is taken in vain at the end.
             while True:
-                await ends.places.acquire()
+                await ends.place()
                 number = next(numbers, None)
                 if number is None:
-                    ends.places.release()
+                    ends.give_back()
                     return
                 await self._engine.accept(SENSOR, (self._event(number),), {}, wait=True)
 
