@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 LARGEST_BATCH = 4096
 # A batch is one transaction, and all of it stands in the journal before any of that can be emptied.
 LARGEST_BATCH_BYTES = 8 * 1024 * 1024
-# While a write of so many rows waits or is made, threads keep each other from the interpreter for a tenth of a
+# While a write of so many rows waits or is made, threads keep each other from the interpreter for a twentieth of a
 # millisecond at most, in the place of 5: the writer begins while the loop goes on with what came before, and both
-# processors are at work. Always so short, small commits would be made before many share one.
-LARGE_ROWS = 400
-SWITCH_SECONDS = 0.0001
+# processors are at work. Else all that is in flight becomes one write, and one of the two always waits for the other.
+# Writes of fewer rows, as thirty webhooks make them, are quicker one after the other.
+LARGE_ROWS = 128
+SWITCH_SECONDS = 0.00005
 CHECKPOINT_BYTES = 16 * 1024 * 1024
 # A journal so large is written back in a thread beside the commits first; to empty it then takes a moment.
 BESIDE_BYTES = 4 * 1024 * 1024
