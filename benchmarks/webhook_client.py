@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import time
+import uuid
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -47,17 +48,17 @@ def deliver(
 
 
 def signed_requests(path: str, secret: str, count: int) -> list[bytes]:
-    """Return requests as GitHub signs them, each with a delivery id of its own and a body of 200 bytes."""
+    """Return requests as GitHub signs them, each with a GUID of its own and a body of 200 bytes."""
     body = str(PAYLOAD).replace("'", '"').encode()
     signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     return [
         (
             f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
-            f"X-GitHub-Event: push\r\nX-GitHub-Delivery: delivery-{number}\r\n"
+            f"X-GitHub-Event: push\r\nX-GitHub-Delivery: {uuid.uuid4()}\r\n"
             f"X-Hub-Signature-256: sha256={signature}\r\nContent-Length: {len(body)}\r\n\r\n"
         ).encode()
         + body
-        for number in range(count)
+        for _ in range(count)
     ]
 
 
