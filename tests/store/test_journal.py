@@ -327,7 +327,7 @@ class TestWriter:
             reader.execute("SELECT * FROM event").fetchall()
             for seq in range(2, 60):
                 await add(store, seq)
-            assert file.stat().st_size > 600_000
+            assert file.stat().st_size > 400_000
             reader.execute("COMMIT")
         for seq in range(60, 80):
             await add(store, seq)
