@@ -21,6 +21,7 @@ from benchmarks.engine_load import SENSOR, Probe, Source, engine_over, three_ste
 from benchmarks.figures import Figure, MeasurementError, Result
 from benchmarks.paired import Costs, Turns, compare
 from reactor.store.sqlite.connection import DATABASE, open_for_writing
+from reactor.store.sqlite.identities import SEGMENT_EVENTS
 from reactor.store.sqlite.operations import BatchApplier
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ class Size:
     alone: Turns
 
 
+# As many runs as there are identities in a segment, so that what is put off until there are so many is done just once;
+# and a journal of whole segments, so that the first event begins to write one.
+A_SEGMENT = Turns(pairs=16, runs=SEGMENT_EVENTS // 16, in_flight=256)
 SIZES: Mapping[Scale, Size] = {
     "tiny": Size(
         small=20,
@@ -55,8 +59,8 @@ SIZES: Mapping[Scale, Size] = {
     ),
     "full": Size(
         small=10_000,
-        large=1_000_000,
-        together=Turns(pairs=12, runs=2000, in_flight=256),
+        large=31 * SEGMENT_EVENTS,
+        together=A_SEGMENT,
         alone=Turns(pairs=12, runs=100, in_flight=1),
     ),
 }
@@ -64,8 +68,8 @@ HUGE = {
     **SIZES,
     "full": Size(
         small=10_000,
-        large=10_000_000,
-        together=Turns(pairs=12, runs=2000, in_flight=256),
+        large=306 * SEGMENT_EVENTS,
+        together=A_SEGMENT,
         alone=Turns(pairs=12, runs=100, in_flight=1),
     ),
 }

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 SEGMENTS_PER_COLUMN = 8
-# With 32,768 ids in a segment, four of 32 bits for each: one in 5,000 that it does not have seems to be there.
+# With 32,768 ids in a segment, six of 32 bits for each: one in 40,000 that it does not have seems to be there. To look
+# there takes as long as a few events, so that with hundreds of segments even one in 5,000, as of four, cost a tenth.
 PLACE_BITS = 20
-PLACES_PER_ID = 4
+PLACES_PER_ID = 6
+# A digest times this, shifted, is how far it is from one place of an id to the next.
+_SPREAD = 0x9E3779B1
 # Columns are added so many at a time.
 _MORE_COLUMNS = 4
 
@@ -22,49 +25,77 @@ class Filters:
     def __init__(self) -> None:
         self._places = 1 << PLACE_BITS
         self._columns: dict[int, int] = {}
+        # How many places each id of a column has; those of an older version have fewer.
+        self._places_per_id: dict[int, int] = {}
+        # For each place of an id: all bits of the columns whose ids do not have it.
+        self._lacking: list[int] = [0] * PLACES_PER_ID
         self._width = 0
         self._bytes = bytearray()
+        # The segment that is being written, and its own bit at each place that one of its ids has.
+        self._open = -1
+        self._marks = bytearray()
 
-    def load(self, columns: Sequence[tuple[int, bytes]]) -> None:
-        """Take over columns as `column` returned them."""
+    def load(self, columns: Sequence[tuple[int, bytes, int]]) -> None:
+        """Take over columns as `close` returned them, each with its number."""
         # All bytes move whenever it becomes wider: at once for all of them.
         self._widen(len(columns))
-        for column, bits in columns:
-            place = self._place_of(column)
+        for column, bits, places in columns:
+            place = self._place_of(column, places)
             self._bytes[place :: self._width] = bits
-
-    def column(self, column: int) -> bytes:
-        """Return a column, a byte for each place."""
-        place = self._place_of(column)
-        return bytes(self._bytes[place :: self._width])
 
     def drop(self, column: int) -> None:
         """Forget the segments of a column."""
         place = self._columns.pop(column, None)
         if place is not None:
             self._bytes[place :: self._width] = bytes(self._places)
+            del self._places_per_id[column]
+            self._note_lacking()
 
-    def add(self, segment: int, ids: Iterable[str]) -> None:
-        """Take note that a segment has these ids."""
+    def add(self, segment: int, ids: Sequence[str]) -> None:
+        """Take note that a segment has these ids, which `suspects` tells of once it is closed."""
+        if segment != self._open:
+            self._open, self._marks = segment, bytearray(self._places)
         column, bit = divmod(segment, SEGMENTS_PER_COLUMN)
-        at, last, mask = self._place_of(column), self._places - 1, 1 << bit
-        width, table = self._width, self._bytes
-        for id_ in ids:
-            place, step = _digests(id_)
-            for _ in range(PLACES_PER_ID):
-                table[(place & last) * width + at] |= mask
+        marks, last, mark = self._marks, self._places - 1, 1 << bit
+        numbers = range(self._places_per_id.get(column, PLACES_PER_ID))
+        for place in map(crc32, map(str.encode, ids)):
+            step = place * _SPREAD >> 12 | 1
+            for _ in numbers:
+                marks[place & last] = mark
                 place += step
 
-    def segments(self, id: str) -> list[int]:  # noqa: A002  # its name
-        """Return the segments that may have an id; those that have it are among them."""
+    def close(self, segment: int) -> tuple[bytes, int]:
+        """Let `suspects` tell of a segment that is whole; it may be closed again.
+
+        Return its column, a byte for each place, and how many places each id has there.
+        """
+        column = segment // SEGMENTS_PER_COLUMN
+        place = self._place_of(column)
+        bits = bytes(self._bytes[place :: self._width])
+        if segment == self._open:
+            both = int.from_bytes(bits, "little") | int.from_bytes(self._marks, "little")
+            bits = both.to_bytes(self._places, "little")
+            self._bytes[place :: self._width] = bits
+        return bits, self._places_per_id[column]
+
+    def suspects(self, ids: Sequence[str]) -> list[tuple[int, list[int]]]:
+        """Return which of these ids, by number, segments may have, and which; those that have it are among them."""
         width, table, last = self._width, self._bytes, self._places - 1
-        place, step = _digests(id)
-        found = -1
-        for _ in range(PLACES_PER_ID):
+        read, others = int.from_bytes, self._lacking[1:]
+        suspects = []
+        for number, place in enumerate(map(crc32, map(str.encode, ids))):
             at = (place & last) * width
-            found &= int.from_bytes(table[at : at + width], "little")
-            place += step
-        return self._spell(found) if found else []
+            found = read(table[at : at + width], "little")
+            step = place * _SPREAD >> 12 | 1
+            for lacking in others:
+                place += step
+                at = (place & last) * width
+                found &= read(table[at : at + width], "little") | lacking
+                if not found:
+                    break
+            else:
+                suspects.append((number, self._spell(found)))
+        return suspects
 
     def _spell(self, found: int) -> list[int]:
         return [
@@ -77,8 +108,8 @@ class Filters:
     def __bool__(self) -> bool:
         return bool(self._columns)
 
-    def _place_of(self, column: int) -> int:
-        """Return where a column stands in each row, making room for one that is new."""
+    def _place_of(self, column: int, places_per_id: int = PLACES_PER_ID) -> int:
+        """Return where a column stands in each row, making room for one that is new, whose ids have so many places."""
         if column in self._columns:
             return self._columns[column]
         taken = set(self._columns.values())
@@ -86,7 +117,19 @@ class Filters:
         if place == self._width:
             self._widen(_MORE_COLUMNS)
         self._columns[column] = place
+        self._places_per_id[column] = places_per_id
+        self._note_lacking()
         return place
+
+    def _note_lacking(self) -> None:
+        self._lacking = [
+            sum(
+                (1 << SEGMENTS_PER_COLUMN) - 1 << SEGMENTS_PER_COLUMN * place
+                for column, place in self._columns.items()
+                if self._places_per_id[column] <= number
+            )
+            for number in range(PLACES_PER_ID)
+        ]
 
     def _widen(self, columns: int) -> None:
         width = self._width + columns
@@ -94,9 +137,3 @@ class Filters:
         for place in range(self._width):
             table[place::width] = self._bytes[place :: self._width]
         self._width, self._bytes = width, table
-
-
-def _digests(id: str) -> tuple[int, int]:  # noqa: A002  # its name
-    """Return the first place of an id and the step to the next one, which is odd."""
-    digest = crc32(id.encode())
-    return digest, digest * 0x9E3779B1 >> 12 | 1

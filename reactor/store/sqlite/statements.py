@@ -105,12 +105,12 @@ SELECT_RANGES_OF_TAIL = """
 SELECT coalesce(sum(last - first + 1), 0), coalesce(max(last), -1) FROM identity_range WHERE first > ?
 """
 SELECT_LAST_SEGMENT = "SELECT number, through FROM identity_segment ORDER BY number DESC LIMIT 1"
-SELECT_FILTERS = "SELECT number, bits FROM identity_filter ORDER BY number"
+SELECT_FILTERS = "SELECT number, bits, places FROM identity_filter ORDER BY number"
 # An identity may stand there from before a death, or from an event that was removed since.
 INSERT_IDENTITY = ManyRows("INSERT OR REPLACE INTO identity (segment, id, source, event)", 4)
 INSERT_SEGMENT = "INSERT INTO identity_segment (number, first, last, through) VALUES (?, ?, ?, ?)"
 UPSERT_FILTER = """
-INSERT INTO identity_filter (number, bits) VALUES (?, ?)
+INSERT INTO identity_filter (number, bits, places) VALUES (?, ?, ?)
 ON CONFLICT (number) DO UPDATE SET bits = excluded.bits
 """
 # The event must still be there, and be the same: after a clock was set back a number may be another's.
