@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reactor.store.sqlite.reader import SCHEMA_VERSION
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -404,7 +406,7 @@ class TestStateDirectory:
         database.execute("PRAGMA user_version = 99")
         answer = call("runs", "--state", str(state))
         assert answer.code == 5
-        assert "has schema version 99; this Reactor knows up to 5" in answer.err
+        assert f"has schema version 99; this Reactor knows up to {SCHEMA_VERSION}" in answer.err
 
     def test_a_foreign_database_is_refused(
         self, call: Call, state: Path, database: sqlite3.Connection

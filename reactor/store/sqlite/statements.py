@@ -111,7 +111,7 @@ INSERT_IDENTITY = ManyRows("INSERT OR REPLACE INTO identity (segment, id, source
 INSERT_SEGMENT = "INSERT INTO identity_segment (number, first, last, through) VALUES (?, ?, ?, ?)"
 UPSERT_FILTER = """
 INSERT INTO identity_filter (number, bits, places) VALUES (?, ?, ?)
-ON CONFLICT (number) DO UPDATE SET bits = excluded.bits
+ON CONFLICT (number) DO UPDATE SET bits = excluded.bits, places = excluded.places
 """
 # The event must still be there, and be the same: after a clock was set back a number may be another's.
 KNOWN_IN_SEGMENTS = ManyRows(
