@@ -325,11 +325,12 @@ class TestWriter:
         with closing(sqlite3.connect(tmp_path / "reactor.db", isolation_level=None)) as reader:
             reader.execute("BEGIN")
             reader.execute("SELECT * FROM event").fetchall()
-            for seq in range(2, 60):
+            # Two pages each at the least, so that it is as long however little was made ahead of them.
+            for seq in range(2, 90):
                 await add(store, seq)
-            assert file.stat().st_size > 400_000
+            assert file.stat().st_size > 600_000
             reader.execute("COMMIT")
-        for seq in range(60, 80):
+        for seq in range(90, 110):
             await add(store, seq)
         assert file.stat().st_size <= 300_000
         await store.close()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from reactor.store.sqlite.many_rows import ManyRows
 from reactor.store.sqlite.operations import execute_all
-from reactor.store.sqlite.statements import ManyRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

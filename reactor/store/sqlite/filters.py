@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 SEGMENTS_PER_COLUMN = 8
 # With 32,768 ids in a segment, six of 32 bits for each: one in 40,000 that it does not have seems to be there. To look
 # there takes as long as a few events, so that with hundreds of segments even one in 5,000, as of four, cost a tenth.
 PLACE_BITS = 20
 PLACES_PER_ID = 6
-# A digest times this, shifted, is how far it is from one place of an id to the next.
-_SPREAD = 0x9E3779B1
 # Columns are added so many at a time.
 _MORE_COLUMNS = 4
+
+
+class _Column(NamedTuple):
+    """Where a column stands in each row, and how many places its ids have; those of an older version have fewer."""
+
+    place: int
+    places_per_id: int
 
 
 class Filters:
@@ -24,9 +29,7 @@ class Filters:
 
     def __init__(self) -> None:
         self._places = 1 << PLACE_BITS
-        self._columns: dict[int, int] = {}
-        # How many places each id of a column has; those of an older version have fewer.
-        self._places_per_id: dict[int, int] = {}
+        self._columns: dict[int, _Column] = {}
         # For each place of an id: all bits of the columns whose ids do not have it.
         self._lacking: list[int] = [0] * PLACES_PER_ID
         self._width = 0
@@ -39,16 +42,15 @@ class Filters:
         """Take over columns as `close` returned them, each with its number."""
         # All bytes move whenever it becomes wider: at once for all of them.
         self._widen(len(columns))
-        for column, bits, places in columns:
-            place = self._place_of(column, places)
+        for column, bits, places_per_id in columns:
+            place, _ = self._add_column(column, places_per_id)
             self._bytes[place :: self._width] = bits
 
     def drop(self, column: int) -> None:
         """Forget the segments of a column."""
-        place = self._columns.pop(column, None)
-        if place is not None:
-            self._bytes[place :: self._width] = bytes(self._places)
-            del self._places_per_id[column]
+        dropped = self._columns.pop(column, None)
+        if dropped is not None:
+            self._bytes[dropped.place :: self._width] = bytes(self._places)
             self._note_lacking()
 
     def add(self, segment: int, ids: Sequence[str]) -> None:
@@ -57,9 +59,9 @@ class Filters:
             self._open, self._marks = segment, bytearray(self._places)
         column, bit = divmod(segment, SEGMENTS_PER_COLUMN)
         marks, last, mark = self._marks, self._places - 1, 1 << bit
-        numbers = range(self._places_per_id.get(column, PLACES_PER_ID))
-        for place in map(crc32, map(str.encode, ids)):
-            step = place * _SPREAD >> 12 | 1
+        known = self._columns.get(column)
+        numbers = range(PLACES_PER_ID if known is None else known.places_per_id)
+        for place, step in _digests(ids):
             for _ in numbers:
                 marks[place & last] = mark
                 place += step
@@ -70,23 +72,22 @@ class Filters:
         Return its column, a byte for each place, and how many places each id has there.
         """
         column = segment // SEGMENTS_PER_COLUMN
-        place = self._place_of(column)
+        place, places_per_id = self._columns.get(column) or self._add_column(column, PLACES_PER_ID)
         bits = bytes(self._bytes[place :: self._width])
         if segment == self._open:
             both = int.from_bytes(bits, "little") | int.from_bytes(self._marks, "little")
             bits = both.to_bytes(self._places, "little")
             self._bytes[place :: self._width] = bits
-        return bits, self._places_per_id[column]
+        return bits, places_per_id
 
     def suspects(self, ids: Sequence[str]) -> list[tuple[int, list[int]]]:
         """Return which of these ids, by number, segments may have, and which; those that have it are among them."""
         width, table, last = self._width, self._bytes, self._places - 1
         read, others = int.from_bytes, self._lacking[1:]
         suspects = []
-        for number, place in enumerate(map(crc32, map(str.encode, ids))):
+        for number, (place, step) in enumerate(_digests(ids)):
             at = (place & last) * width
             found = read(table[at : at + width], "little")
-            step = place * _SPREAD >> 12 | 1
             for lacking in others:
                 place += step
                 at = (place & last) * width
@@ -100,7 +101,7 @@ class Filters:
     def _spell(self, found: int) -> list[int]:
         return [
             column * SEGMENTS_PER_COLUMN + bit
-            for column, place in self._columns.items()
+            for column, (place, _) in self._columns.items()
             for bit in range(SEGMENTS_PER_COLUMN)
             if found >> SEGMENTS_PER_COLUMN * place + bit & 1
         ]
@@ -108,25 +109,22 @@ class Filters:
     def __bool__(self) -> bool:
         return bool(self._columns)
 
-    def _place_of(self, column: int, places_per_id: int = PLACES_PER_ID) -> int:
-        """Return where a column stands in each row, making room for one that is new, whose ids have so many places."""
-        if column in self._columns:
-            return self._columns[column]
-        taken = set(self._columns.values())
+    def _add_column(self, column: int, places_per_id: int) -> _Column:
+        """Make room for a column."""
+        taken = {place for place, _ in self._columns.values()}
         place = next(place for place in range(len(taken) + 1) if place not in taken)
         if place == self._width:
             self._widen(_MORE_COLUMNS)
-        self._columns[column] = place
-        self._places_per_id[column] = places_per_id
+        self._columns[column] = _Column(place, places_per_id)
         self._note_lacking()
-        return place
+        return self._columns[column]
 
     def _note_lacking(self) -> None:
         self._lacking = [
             sum(
                 (1 << SEGMENTS_PER_COLUMN) - 1 << SEGMENTS_PER_COLUMN * place
-                for column, place in self._columns.items()
-                if self._places_per_id[column] <= number
+                for place, places_per_id in self._columns.values()
+                if places_per_id <= number
             )
             for number in range(PLACES_PER_ID)
         ]
@@ -137,3 +135,9 @@ class Filters:
         for place in range(self._width):
             table[place::width] = self._bytes[place :: self._width]
         self._width, self._bytes = width, table
+
+
+def _digests(ids: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Return for each id its first place and the step to the next one, which is odd."""
+    places = [*map(crc32, map(str.encode, ids))]
+    return zip(places, [place * 0x9E3779B1 >> 12 | 1 for place in places], strict=True)
