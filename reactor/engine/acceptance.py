@@ -158,6 +158,16 @@ class Acceptance:
             raise
         return taken
 
+    def take_together(self, arrivals: Arrivals) -> bool:
+        """Take the credit of all events if there is enough for every one of them; return whether there was."""
+        wanted = self.wanted(arrivals)
+        if not all(budget.has(amount) for budget, amount in wanted):
+            return False
+        now = monotonic()
+        for budget, amount in wanted:
+            budget.take_nowait(amount, now=now)
+        return True
+
     def take_now(self, arrivals: Arrivals) -> list[tuple[Budget, int]]:
         """Take the credit that events need, or none at all and raise OverloadedError."""
         wanted = self.wanted(arrivals)

@@ -13,7 +13,7 @@ from reactor.model.trigger import Fired, Gathered
 from reactor.store.contract import DIGITS, EventBlock, EventRow, split_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from reactor.engine.matching import Listener
@@ -93,6 +93,11 @@ class Arrivals:
             [raw for part in parts for raw in part.raws],
             [decisions for part in parts for decisions in part.decisions],
         )
+
+    def singles(self) -> Iterator[Arrivals]:
+        """Return each event as if it had come alone."""
+        for event, raw, decisions in zip(self.events, self.raws, self.decisions, strict=True):
+            yield Arrivals((event,), (raw,), (decisions,))
 
     @property
     def fire_nothing(self) -> bool:

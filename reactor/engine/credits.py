@@ -53,6 +53,10 @@ class Budget:
     def waiting(self) -> int:
         return len(self._line)
 
+    def has(self, amount: int) -> bool:
+        """Return whether `amount` is there and nobody waits for it."""
+        return not self._line and self.used + amount <= self.limit
+
     def take_nowait(self, amount: int, *, now: float) -> None:
         """Take `amount`, or raise OverloadedError at once. More than the whole limit is let through alone."""
         if self._line or not self._fits(amount):

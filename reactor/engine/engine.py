@@ -113,7 +113,7 @@ class Engine:
 
     def define(self, graphs: Sequence[Graph], sensors: Mapping[str, Sensor]) -> None:
         """Set what is listened to; runs in flight go on with the definition they began with."""
-        # What was accepted in this turn was matched by the definitions so far.
+        # What was accepted until now is matched by the definitions so far.
         self._joining.close()
         self._tools.executors.prepare(graphs)
         self.scheduler.define(graphs)
@@ -187,17 +187,15 @@ class Engine:
         """Return when the events are durable, with all that they start. See `Intake.accept`, and `accept_many`."""
         if len(events) == 1 and not cursor:
             try:
-                durable = self.accept_now(sensor, events[0])
+                return [await self.accept_now(sensor, events[0])]
             except OverloadedError:
                 if not wait:
                     raise
                 # It stands in line for credit, behind all who do already.
-            else:
-                return [await durable]
         return await self._acceptance.accept(sensor, events, cursor, wait=wait, json=json)
 
     def accept_now(self, sensor: str, event: Event[Any]) -> asyncio.Future[Accepted]:
-        """Return a future that is done when the event is durable. Raises OverloadedError where credit is out."""
+        """Return a future that is done when the event is durable; it raises OverloadedError where credit is out."""
         return self._joining.accept_now(sensor, event)
 
     async def redrive(self, letter: DeadLetterRow, sensor: Sensor | None) -> str | None:
@@ -373,6 +371,6 @@ class Engine:
         return left
 
     def _writes(self) -> set[asyncio.Future[list[bool]]]:
-        """Return what is on its way into the store, what was accepted in this very turn included."""
+        """Return what is on its way into the store, what was accepted a moment ago included."""
         self._joining.close()
         return self._acceptance.writes

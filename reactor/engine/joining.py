@@ -1,8 +1,8 @@
-"""Events that come one by one and are written together: those of one turn of the loop are one write.
+"""Events that come one by one and are written together: one write holds what comes turn after turn of the loop.
 
-Thirty webhooks that are read from thirty sockets in one turn cross to the writer's thread and back once, not thirty
-times; so do single events that a sensor accepts in many tasks. That takes nothing from any of them: they would share
-the commit, and one that the store refuses fails alone.
+Thirty webhooks that are read from thirty sockets cross to the writer's thread and back once, not thirty times; so do
+single events that a sensor accepts in many tasks. That takes nothing from any of them: they would share the commit,
+and one that there is no credit for, or that the store refuses, fails alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from reactor.engine.arrivals import Arrivals
 from reactor.engine.commit import Commit, refuse
-from reactor.errors import StoreError, StoreStoppedError
+from reactor.engine.event_json import encode
+from reactor.errors import OverloadedError, StoreError, StoreStoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,29 +28,35 @@ if TYPE_CHECKING:
 # A small part of what the store writes in one batch.
 MOST_EVENTS = 128
 MOST_BYTES = 1024 * 1024
+# Two events or more are written once so many turns brought no other: senders that were answered together send their
+# next within a few turns. Written in two parts, the second would wait for the commit of the first, and the loop's work
+# on the second would hold that commit up.
+QUIET_TURNS = 4
 
 
 class Joint:
-    """Events of a sensor that have their credit and become one write, and an answer for each."""
+    """Events of a sensor that become one write, and an answer for each."""
 
-    __slots__ = ("answers", "observed_at", "parts", "sensor", "size_bytes")
+    __slots__ = ("answers", "events", "observed_at", "raws", "sensor", "size_bytes")
 
     def __init__(self, sensor: str, observed_at: int) -> None:
         self.sensor = sensor
         self.observed_at = observed_at
-        self.parts: list[Arrivals] = []
+        self.events: list[Event[Any]] = []
+        self.raws: list[bytes] = []
         self.answers: list[asyncio.Future[Accepted]] = []
         self.size_bytes = 0
 
     @property
     def is_full(self) -> bool:
-        return len(self.parts) >= MOST_EVENTS or self.size_bytes >= MOST_BYTES
+        return len(self.events) >= MOST_EVENTS or self.size_bytes >= MOST_BYTES
 
-    def add(self, part: Arrivals, answer: asyncio.Future[Accepted]) -> None:
-        """Let one more event join."""
-        self.parts.append(part)
+    def add(self, event: Event[Any], raw: bytes, answer: asyncio.Future[Accepted]) -> None:
+        """Let one more event join; `raw` is its data."""
+        self.events.append(event)
+        self.raws.append(raw)
         self.answers.append(answer)
-        self.size_bytes += part.size_bytes
+        self.size_bytes += len(raw)
 
 
 class Joining:
@@ -62,44 +69,73 @@ class Joining:
         self._open: dict[str, Joint] = {}
 
     def accept_now(self, sensor: str, event: Event[Any]) -> asyncio.Future[Accepted]:
-        """Return a future that is done when the event is durable, with all that it starts. Raises OverloadedError.
+        """Return a future that is done when the event is durable, with all that it starts.
 
-        What it starts and whether there is credit is decided here and now; the write waits until the end of this turn
-        of the loop.
+        What it starts and whether there is credit is decided when the write begins, a few turns of the loop from now:
+        the future raises OverloadedError where there is none.
         """
-        acceptance = self._acceptance
-        part = Arrivals.of((event,), acceptance.listeners.get(sensor, ()))
-        acceptance.take_now(part)
+        raw = encode(event.data)
         loop = asyncio.get_running_loop()
         joint = self._open.get(sensor)
         if joint is None:
             joint = self._open[sensor] = Joint(sensor, self._clock.now_micros())
-            loop.call_soon(self._close, joint)
+            loop.call_soon(self._look, joint, 1, QUIET_TURNS - 1)
         answer: asyncio.Future[Accepted] = loop.create_future()
-        joint.add(part, answer)
+        joint.add(event, raw, answer)
         if joint.is_full:
             self._close(joint)
         return answer
 
     def close(self) -> None:
-        """Write what was accepted in this turn of the loop now, not at its end."""
+        """Write what was accepted and is not being written yet."""
         for joint in tuple(self._open.values()):
             self._close(joint)
 
+    def _look(self, joint: Joint, count: int, quiet: int) -> None:
+        """Look once a turn whether more than `count` have joined; `quiet` turns before this one none did."""
+        if self._open.get(joint.sensor) is not joint:
+            return
+        now = len(joint.events)
+        quiet = 0 if now > count else quiet + 1
+        if quiet < QUIET_TURNS:
+            asyncio.get_running_loop().call_soon(self._look, joint, now, quiet)
+        else:
+            self._close(joint)
+
     def _close(self, joint: Joint) -> None:
-        if self._open.get(joint.sensor) is joint:
-            del self._open[joint.sensor]
-            self._write(joint.sensor, joint.observed_at, joint.parts, joint.answers)
+        del self._open[joint.sensor]
+        acceptance, answers = self._acceptance, joint.answers
+        listeners = acceptance.listeners.get(joint.sensor, ())
+        arrivals = Arrivals.of(joint.events, listeners, joint.raws)
+        if not acceptance.take_together(arrivals):
+            arrivals, answers = self._with_credit(arrivals, answers)
+        if answers:
+            self._write(joint.sensor, joint.observed_at, arrivals, answers)
+
+    def _with_credit(
+        self, arrivals: Arrivals, answers: Sequence[asyncio.Future[Accepted]]
+    ) -> tuple[Arrivals, list[asyncio.Future[Accepted]]]:
+        """Take the credit of each event that there is credit for, and refuse the others."""
+        parts: list[Arrivals] = []
+        answered: list[asyncio.Future[Accepted]] = []
+        for part, answer in zip(arrivals.singles(), answers, strict=True):
+            try:
+                self._acceptance.take_now(part)
+            except OverloadedError as error:
+                refuse((answer,), error)
+            else:
+                parts.append(part)
+                answered.append(answer)
+        return Arrivals.joined(parts), answered
 
     def _write(
         self,
         sensor: str,
         observed_at: int,
-        parts: Sequence[Arrivals],
+        arrivals: Arrivals,
         answers: Sequence[asyncio.Future[Accepted]],
     ) -> None:
         acceptance = self._acceptance
-        arrivals = Arrivals.joined(parts)
         offer, placed = acceptance.offer(sensor, arrivals, self._clock.now_micros())
         commit = Commit(sensor, arrivals, offer, placed, acceptance.wanted(arrivals), observed_at)
         try:
@@ -108,12 +144,11 @@ class Joining:
             self._fail(commit, answers, error)
             return
         acceptance.writes.add(written)
-        written.add_done_callback(partial(self._written, commit, parts, answers))
+        written.add_done_callback(partial(self._written, commit, answers))
 
     def _written(
         self,
         commit: Commit,
-        parts: Sequence[Arrivals],
         answers: Sequence[asyncio.Future[Accepted]],
         written: asyncio.Future[list[bool]],
     ) -> None:
@@ -130,11 +165,11 @@ class Joining:
             for answer, one in zip(answers, accepted, strict=True):
                 if not answer.done():
                     answer.set_result(one)
-        elif type(error) is StoreError and len(parts) > 1:
+        elif type(error) is StoreError and len(answers) > 1:
             # One of them is wrong. Together they failed together; alone, only the wrong one does.
             acceptance.give_up(commit.placed)
-            for part, answer in zip(parts, answers, strict=True):
-                self._write(commit.sensor, commit.observed_at, (part,), (answer,))
+            for part, answer in zip(commit.arrivals.singles(), answers, strict=True):
+                self._write(commit.sensor, commit.observed_at, part, (answer,))
         else:
             self._fail(commit, answers, error)
 

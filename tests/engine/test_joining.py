@@ -1,4 +1,4 @@
-"""Events of one turn of the loop are one write; each is answered, refused and taken back as if it were alone."""
+"""Events that come turn after turn are one write; each is answered, refused and taken back as if it were alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from reactor import Event, Workflow
 from reactor.api import OverloadedError, Sensor
-from reactor.engine.joining import MOST_BYTES, MOST_EVENTS
+from reactor.engine.joining import MOST_BYTES, MOST_EVENTS, QUIET_TURNS
 from reactor.errors import StoreError, StoreStoppedError
 from reactor.testing.harness import Harness, harness
 
@@ -105,16 +105,79 @@ async def test_an_event_that_the_store_refuses_fails_alone(tmp_path: Path) -> No
         assert h.engine.bytes.used == 0
 
 
-async def test_an_event_without_credit_is_refused_at_once_and_the_others_are_not(
-    tmp_path: Path,
+async def test_an_event_without_credit_is_refused_and_those_before_it_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with harness(flow(pending=2), state=tmp_path) as h:
-        answers = offered(h, happened("1"), happened("2"))
+        writes = Writes(h, monkeypatch)
+        first, second, third = offered(h, happened("1"), happened("2"), happened("3"))
         with pytest.raises(OverloadedError):
-            h.engine.accept_now("s", happened("3"))
-        assert [(await answer).event_id for answer in answers] == ["1", "2"]
+            await third
+        assert not first.done()
+        assert [(await answer).event_id for answer in (first, second)] == ["1", "2"]
         await h.wait_for_ends(2)
         assert (await h.engine.accept_now("s", happened("3"))).duplicate is False
+    assert writes.sizes == [2, 1]
+
+
+async def test_where_all_are_refused_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with harness(flow(pending=1), state=tmp_path) as h:
+        h.engine.credits["flow"].force(1)
+        writes = Writes(h, monkeypatch)
+        for answer in offered(h, happened("1"), happened("2")):
+            with pytest.raises(OverloadedError):
+                await answer
+        h.engine.credits["flow"].give(1, now=0.0)
+        assert h.engine.bytes.used == 0
+    assert writes.sizes == []
+
+
+async def test_an_event_alone_is_written_in_the_next_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with harness(flow(), state=tmp_path) as h:
+        writes = Writes(h, monkeypatch)
+        (answer,) = offered(h, happened("alone"))
+        assert writes.sizes == []
+        await asyncio.sleep(0)
+        assert writes.sizes == [1]
+        await answer
+
+
+async def test_events_of_turn_after_turn_are_one_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with harness(flow(), state=tmp_path) as h:
+        writes = Writes(h, monkeypatch)
+        answers = offered(h, happened("a"), happened("b"))
+        for name in ("c", "d", "e"):
+            # Not in every turn, but before as many have passed without one as end it.
+            for _ in range(QUIET_TURNS):
+                await asyncio.sleep(0)
+            answers += offered(h, happened(name))
+        assert writes.sizes == []
+        for _ in range(QUIET_TURNS):
+            await asyncio.sleep(0)
+        assert writes.sizes == []
+        await asyncio.sleep(0)
+        assert writes.sizes == [5]
+        assert [(await answer).event_id for answer in answers] == ["a", "b", "c", "d", "e"]
+
+
+async def test_a_full_write_begins_while_more_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with harness(flow(), state=tmp_path) as h:
+        writes = Writes(h, monkeypatch)
+        answers = offered(h, happened("a"), happened("b"))
+        while len(answers) < MOST_EVENTS:
+            assert writes.sizes == []
+            answers += offered(h, happened(str(len(answers))))
+            await asyncio.sleep(0)
+        assert writes.sizes == [MOST_EVENTS]
+        await asyncio.wait(answers)
 
 
 async def test_events_that_may_wait_are_one_write_as_far_as_there_is_credit(
