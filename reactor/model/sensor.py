@@ -41,18 +41,16 @@ class HookRequest:
     headers: Sequence[tuple[bytes, bytes]]
     body: bytes
     client: str
-    _texts: dict[str, str] | None = field(default=None, init=False, repr=False, compare=False)
+    _first: dict[bytes, bytes] | None = field(default=None, init=False, repr=False, compare=False)
 
     def header(self, name: str) -> str | None:
         """Return the first header of that lower-case name, decoded as Latin-1 (RFC 9110), or None."""
-        texts = self._texts
-        if texts is None:
+        first = self._first
+        if first is None:
             # Once for all: a webhook looks for nine.
-            texts = self._texts = {
-                name.decode("latin-1"): value.strip(b" \t").decode("latin-1")
-                for name, value in reversed(self.headers)
-            }
-        return texts.get(name)
+            first = self._first = dict(reversed(self.headers))
+        value = first.get(name.encode("latin-1"))
+        return None if value is None else value.strip(b" \t").decode("latin-1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,9 +153,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self._is_refused = False
         self._is_idle = False
         self._is_in_head = True
+        self._is_in_trailers = False
         self._begun_at = 0.0
+        # Of the head or of trailers, as they come; 0 within a body.
         self._head_bytes = 0
-        self._header_bytes = 0
         self._body_bytes = 0
         self._path = ""
         self._limits = Limits(max_body_bytes=0, deadline_seconds=HEAD_SECONDS)
@@ -178,7 +179,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._is_refused:
             return
-        if self._is_in_head:
+        if self._is_in_head or self._is_in_trailers:
             self._head_bytes += len(data)
         try:
             self.parser.feed_data(data)
@@ -187,13 +188,12 @@ class GuardedProtocol(HttpToolsProtocol):
         except HttpParserUpgrade:
             # An upgrade is ignored, as RFC 9110 section 7.8 allows.
             return
-        if self._is_in_head and self._head_bytes > MOST_HEAD_BYTES:
+        if self._head_bytes > MOST_HEAD_BYTES:
             self._refuse_head()
 
     def on_message_begin(self) -> None:
         self._begin_head()
         self._is_in_head = True
-        self._header_bytes = 0
         if self._is_idle:
             # The first request of a connection is timed from the connection itself.
             self._is_idle = False
@@ -207,11 +207,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._header_bytes += len(name) + len(value)
-        if self._header_bytes > MOST_HEAD_BYTES or len(self.headers) >= MOST_HEADERS:
-            self._refuse_head()
-            return
-        self.headers.append((name.lower(), value))
+        # Nobody needs trailers, and they are no headers (RFC 9110 section 6.5.1).
+        if self._is_in_head:
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
@@ -220,13 +218,17 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         self._path = self.url.partition(b"?")[0].decode("latin-1")
         self._limits = self._guard.limits_of(self._path)
-        announced_bytes = 0
+        announced_bytes = header_bytes = 0
         for name, value in self.headers:
+            header_bytes += len(name) + len(value)
             if name == b"content-length":
                 # The parser has made sure that it is a number, and the only one.
                 announced_bytes = int(value)
             elif name == b"expect" and value.lower() == b"100-continue":
                 self.expect_100_continue = True
+        if header_bytes > MOST_HEAD_BYTES or len(self.headers) > MOST_HEADERS:
+            self._refuse_head()
+            return
         if announced_bytes > self._limits.max_body_bytes:
             self._refuse_body()
             return
@@ -234,9 +236,17 @@ class GuardedProtocol(HttpToolsProtocol):
         self._begin_request()
         self._guard.wait(self, self._begun_at + self._limits.deadline_seconds)
 
+    def on_chunk_header(self) -> None:
+        """The next are a chunk or, behind the last one, trailers. Those are bounded as a head is."""
+        self._is_in_trailers = True
+        self._head_bytes = 0
+
     def on_body(self, body: bytes) -> None:
         if self._is_refused:
             return
+        if self._is_in_trailers:
+            self._is_in_trailers = False
+            self._head_bytes = 0
         self._body_bytes += len(body)
         self._guard.body_bytes += len(body)
         if self._body_bytes > self._limits.max_body_bytes:
@@ -249,6 +259,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         # What follows in the same connection is the head of another request.
         self._is_in_head = True
+        self._is_in_trailers = False
         self._head_bytes = 0
         if not self._is_refused:
             self._guard.wait_no_longer(self)

@@ -328,6 +328,31 @@ class TestFatClients:
         odd = [f"X-{number}: 1" for number in range(MOST_HEADERS)]
         assert await self.refusal(post(b"", "/echo", *odd)) == (431, ["head_too_large"], 0)
 
+    async def test_long_headers_that_come_with_their_body_are_refused(self) -> None:
+        odd = [f"X-{number}: " + "a" * 1000 for number in range(MOST_HEAD_BYTES // 1000 + 1)]
+        assert await self.refusal(post(b"x", "/echo", *odd)) == (431, ["head_too_large"], 0)
+
+    async def test_a_trailer_without_end_is_refused(self) -> None:
+        head = b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        chunks = b"2\r\n{}\r\n", b"0\r\n", b"X-Long: "
+        # More than is read at once.
+        endless = [b"a" * MOST_HEAD_BYTES] * 20
+        assert await self.refusal(head, *chunks, *endless) == (431, ["head_too_large"], 0)
+
+    async def test_long_chunks_count_for_the_body_and_not_for_a_head(self) -> None:
+        async with serving() as site:
+            client = await site.connect()
+            await client.send(
+                b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            )
+            for _ in range(LIMIT // 100):
+                await client.send(b"64\r\n", b"x" * 50, b"x" * 50 + b"\r\n")
+            await client.send(b"0\r\nX-Odd: trailer\r\n\r\n")
+            assert (await client.answer())[2] == b"%d" % LIMIT
+            await client.send(post(b"next"))
+            assert (await client.answer())[2] == b"4"
+            assert [request.header("x-odd") for request in site.requests] == [None, None]
+
     @pytest.mark.parametrize(
         "junk",
         [
