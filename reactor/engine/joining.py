@@ -32,16 +32,20 @@ MOST_BYTES = 1024 * 1024
 # next within a few turns. Written in two parts, the second would wait for the commit of the first, and the loop's work
 # on the second would hold that commit up.
 QUIET_TURNS = 4
+# But no later than this: where the loop has much else to do its turns are long.
+LONGEST_SECONDS = 0.005
 
 
 class Joint:
     """Events of a sensor that become one write, and an answer for each."""
 
-    __slots__ = ("answers", "events", "observed_at", "raws", "sensor", "size_bytes")
+    __slots__ = ("answers", "events", "late_at", "observed_at", "raws", "sensor", "size_bytes")
 
-    def __init__(self, sensor: str, observed_at: int) -> None:
+    def __init__(self, sensor: str, observed_at: int, late_at: float) -> None:
         self.sensor = sensor
         self.observed_at = observed_at
+        # By the loop's clock.
+        self.late_at = late_at
         self.events: list[Event[Any]] = []
         self.raws: list[bytes] = []
         self.answers: list[asyncio.Future[Accepted]] = []
@@ -78,7 +82,8 @@ class Joining:
         loop = asyncio.get_running_loop()
         joint = self._open.get(sensor)
         if joint is None:
-            joint = self._open[sensor] = Joint(sensor, self._clock.now_micros())
+            late_at = loop.time() + LONGEST_SECONDS
+            joint = self._open[sensor] = Joint(sensor, self._clock.now_micros(), late_at)
             loop.call_soon(self._look, joint, 1, QUIET_TURNS - 1)
         answer: asyncio.Future[Accepted] = loop.create_future()
         joint.add(event, raw, answer)
@@ -95,10 +100,11 @@ class Joining:
         """Look once a turn whether more than `count` have joined; `quiet` turns before this one none did."""
         if self._open.get(joint.sensor) is not joint:
             return
+        loop = asyncio.get_running_loop()
         now = len(joint.events)
         quiet = 0 if now > count else quiet + 1
-        if quiet < QUIET_TURNS:
-            asyncio.get_running_loop().call_soon(self._look, joint, now, quiet)
+        if quiet < QUIET_TURNS and loop.time() < joint.late_at:
+            loop.call_soon(self._look, joint, now, quiet)
         else:
             self._close(joint)
 

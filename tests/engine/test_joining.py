@@ -10,9 +10,10 @@ import pytest
 
 from reactor import Event, Workflow
 from reactor.api import OverloadedError, Sensor
-from reactor.engine.joining import MOST_BYTES, MOST_EVENTS, QUIET_TURNS
+from reactor.engine.joining import LONGEST_SECONDS, MOST_BYTES, MOST_EVENTS, QUIET_TURNS
 from reactor.errors import StoreError, StoreStoppedError
 from reactor.testing.harness import Harness, harness
+from reactor.testing.time import VirtualTimeLoop
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -177,6 +178,23 @@ async def test_a_full_write_begins_while_more_come(
             answers += offered(h, happened(str(len(answers))))
             await asyncio.sleep(0)
         assert writes.sizes == [MOST_EVENTS]
+        await asyncio.wait(answers)
+
+
+async def test_where_turns_are_long_a_write_does_not_wait_for_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    async with harness(flow(), state=tmp_path) as h:
+        writes = Writes(h, monkeypatch)
+        answers = offered(h, happened("a"), happened("b"))
+        await asyncio.sleep(0)
+        assert writes.sizes == []
+        answers += offered(h, happened("c"))
+        loop.jump(LONGEST_SECONDS)
+        await asyncio.sleep(0)
+        assert writes.sizes == [3]
         await asyncio.wait(answers)
 
 
