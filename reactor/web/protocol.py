@@ -8,6 +8,7 @@ has seen the request.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
@@ -157,7 +158,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self._begun_at = 0.0
         # Of the head or of trailers, as they come; 0 within a body.
         self._head_bytes = 0
+        # Of the request that is being read, and of those that are read and not answered.
         self._body_bytes = 0
+        self._unanswered_bytes: deque[int] = deque()
         self._path = ""
         self._limits = Limits(max_body_bytes=0, deadline_seconds=HEAD_SECONDS)
 
@@ -173,7 +176,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._guard.remove(self)
-        self._release_body()
+        self._guard.body_bytes -= self._body_bytes + sum(self._unanswered_bytes)
+        self._body_bytes = 0
+        self._unanswered_bytes.clear()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -262,6 +267,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._is_in_trailers = False
         self._head_bytes = 0
         if not self._is_refused:
+            self._unanswered_bytes.append(self._body_bytes)
+            self._body_bytes = 0
             self._guard.wait_no_longer(self)
             self._end_request()
 
@@ -353,8 +360,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self.refuse(413, "too_large", f"the body is larger than {limit} bytes")
 
     def _release_body(self) -> None:
-        self._guard.body_bytes -= self._body_bytes
-        self._body_bytes = 0
+        """The oldest request is answered; an answer may come before the end of its request."""
+        if self._unanswered_bytes:
+            self._guard.body_bytes -= self._unanswered_bytes.popleft()
 
 
 def _answer(status: int, detail: str) -> bytes:

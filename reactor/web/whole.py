@@ -111,6 +111,7 @@ class WholeProtocol(GuardedProtocol):
             self.transport.close()
             self._guard.wait(self, self.loop.time() + LINGER_SECONDS)
         elif self._line:
+            self._release_body()
             self._serve(*self._line.popleft())
         else:
             self.on_response_complete()

@@ -129,6 +129,58 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
         assert [(await client.answer())[2] for _ in range(3)] == [b"1", b"2", b"3"]
 
 
+async def test_bodies_of_pipelined_requests_are_measured_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("reactor.web.server.MOST_BODY_BYTES", 3 * LIMIT)
+    async with serving() as site:
+        client = await site.connect()
+        # More than all may hold together: what is answered is held no longer.
+        for _ in range(3):
+            await client.send(post(b"x" * LIMIT) * 3)
+            assert [(await client.answer())[0] for _ in range(3)] == [202, 202, 202]
+
+
+async def test_bodies_of_all_connections_together_are_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    began: asyncio.Queue[HookRequest] = asyncio.Queue()
+    goes_on = asyncio.Event()
+
+    async def slow(request: HookRequest) -> HookResponse:
+        began.put_nowait(request)
+        await goes_on.wait()
+        return HookResponse(status=202)
+
+    monkeypatch.setattr("reactor.web.server.MOST_BODY_BYTES", 2 * LIMIT)
+    async with serving() as site:
+        with site.hooks.serve("/slow", slow, max_body_bytes=LIMIT, deadline=DEADLINE):
+            first, second, third = [await site.connect() for _ in range(3)]
+            for client in (first, second):
+                await client.send(post(b"x" * LIMIT, "/slow"))
+                await began.get()
+            await third.send(post(b"x"))
+            status, headers, _ = await third.answer()
+            assert (status, headers["retry-after"]) == (503, "1")
+            assert site.facts.reasons() == ["too_many_bytes"]
+            assert await third.is_closed()
+            # What is answered is held no longer, nor what came over a connection that is lost.
+            third.writer.close()
+            second.writer.transport.abort()
+            goes_on.set()
+            assert (await first.answer())[0] == 202
+            for _ in range(2):
+                await first.send(post(b"x" * LIMIT))
+                assert (await first.answer())[0] == 202
+            both = [await site.connect() for _ in range(2)]
+            goes_on.clear()
+            for client in both:
+                await client.send(post(b"x" * LIMIT, "/slow"))
+                await began.get()
+            goes_on.set()
+            assert [(await client.answer())[0] for client in both] == [202, 202]
+
+
 async def test_a_body_in_pieces_and_chunks_arrives_whole() -> None:
     async with serving() as site:
         client = await site.connect()
