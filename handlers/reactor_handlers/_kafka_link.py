@@ -38,6 +38,9 @@ PROBE_SECONDS = 3.0
 # Of what aiokafka puts around key, value and headers.
 OVERHEAD_BYTES = 4096
 BATCH_BYTES = 64 * 1024
+# What comes out of aiokafka where no broker can be used. RuntimeError is uvloop's, for a connection that was lost a
+# moment before it is written to.
+_FAILURES = (KafkaError, OSError, TimeoutError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +120,7 @@ class ProducerLink:
         """Connect. Raises TroubleError that says for each address why not; may be cancelled, then `close` it."""
         try:
             await self._producer.start()
-        except (KafkaError, OSError, TimeoutError) as error:
+        except _FAILURES as error:
             trouble = await self.why_not()
             raise trouble or TroubleError(
                 f"the brokers {self._servers} refuse a producer: {spell_trouble(error)}",
@@ -228,7 +231,7 @@ class ProducerLink:
                     host, port, client_id=self._options.client_id, **options
                 )
                 await connection.close()
-        except (KafkaError, OSError, TimeoutError) as error:
+        except _FAILURES as error:
             return error
         return None
 
