@@ -106,6 +106,29 @@ async def test_an_event_that_the_store_refuses_fails_alone(tmp_path: Path) -> No
         assert h.engine.bytes.used == 0
 
 
+async def test_an_event_that_is_none_fails_alone(tmp_path: Path) -> None:
+    async with harness(flow(), state=tmp_path) as h:
+        naive = datetime(2026, 1, 1)  # noqa: DTZ001  # that is what is wrong
+        wrong = Event(id="wrong", source="s", type="test", time=naive, data=1)
+        before, no_event, after, not_json = [
+            asyncio.ensure_future(h.engine.accept("s", (event,), {}, wait=True))
+            for event in (
+                happened("before"),
+                wrong,
+                happened("after"),
+                happened("x", data=object()),
+            )
+        ]
+        with pytest.raises(TypeError, match="naive"):
+            await no_event
+        with pytest.raises(ValueError, match="object"):
+            await not_json
+        assert [(await answer)[0].event_id for answer in (before, after)] == ["before", "after"]
+        await h.wait_for_ends(2)
+        assert h.engine.credits["flow"].used == 0
+        assert h.engine.bytes.used == 0
+
+
 async def test_an_event_without_credit_is_refused_and_those_before_it_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
