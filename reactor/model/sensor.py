@@ -49,7 +49,7 @@ class HookRequest:
         if first is None:
             # Once for all: a webhook looks for nine.
             first = self._first = dict(reversed(self.headers))
-        value = first.get(name.encode("latin-1"))
+        value = first.get(name.encode())
         return None if value is None else value.strip(b" \t").decode("latin-1")
 
 

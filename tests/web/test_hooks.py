@@ -122,6 +122,15 @@ async def test_one_connection_carries_many_requests() -> None:
             assert (await client.answer())[2] == str(size).encode()
 
 
+async def test_a_header_that_no_request_can_have_is_not_there() -> None:
+    async with serving() as site:
+        client = await site.connect()
+        await client.send(post(b"", "/echo", "X-Odd: 1"))
+        assert (await client.answer())[0] == 202
+    request = site.requests[0]
+    assert [request.header(name) for name in ("x-odd", "x-öd", "x-€")] == ["1", None, None]
+
+
 async def test_pipelined_requests_are_answered_in_order() -> None:
     async with serving() as site:
         client = await site.connect()
