@@ -6,6 +6,7 @@ choose them, each with its finished run of three steps. It was written just befo
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 import uuid
@@ -33,33 +34,46 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """How many events lie in the small journal and in the large one, and the turns."""
+    """How many events lie in the small journal and in the large one, how many come before the turns, and the turns."""
 
     small: int
     large: int
+    before_small: int
+    before_large: int
     together: Turns
     alone: Turns
 
 
-# As many runs as there are identities in a segment, so that what is put off until there are so many is done just once;
-# and a journal of whole segments, so that the first event begins to write one.
+# As many runs as there are identities in a segment, so that what is put off until there are so many is done just once.
 A_SEGMENT = Turns(pairs=16, runs=SEGMENT_EVENTS // 16, in_flight=256)
+SMALL_EVENTS = 10_000
+# The large journal begins a segment with its first event, the small one only once it has as many events as one holds.
+# To compare a turn in which identities move into a segment with one in which none do says nothing of how long the
+# journal is: so many events come before that the segment is whole, and both sides begin the next with the same event.
+BEFORE_LARGE = 3 * SEGMENT_EVENTS // 4
+BEFORE_SMALL = BEFORE_LARGE - SMALL_EVENTS
 SIZES: Mapping[Scale, Size] = {
     "tiny": Size(
         small=20,
         large=200,
+        before_small=4,
+        before_large=4,
         together=Turns(pairs=1, runs=8, in_flight=4),
         alone=Turns(pairs=1, runs=2, in_flight=1),
     ),
     "quick": Size(
-        small=10_000,
+        small=SMALL_EVENTS,
         large=200_000,
+        before_small=BEFORE_SMALL,
+        before_large=BEFORE_LARGE,
         together=Turns(pairs=6, runs=1000, in_flight=256),
         alone=Turns(pairs=6, runs=50, in_flight=1),
     ),
     "full": Size(
-        small=10_000,
+        small=SMALL_EVENTS,
         large=31 * SEGMENT_EVENTS,
+        before_small=BEFORE_SMALL,
+        before_large=BEFORE_LARGE,
         together=A_SEGMENT,
         alone=Turns(pairs=12, runs=100, in_flight=1),
     ),
@@ -67,8 +81,10 @@ SIZES: Mapping[Scale, Size] = {
 HUGE = {
     **SIZES,
     "full": Size(
-        small=10_000,
+        small=SMALL_EVENTS,
         large=306 * SEGMENT_EVENTS,
+        before_small=BEFORE_SMALL,
+        before_large=BEFORE_LARGE,
         together=A_SEGMENT,
         alone=Turns(pairs=12, runs=100, in_flight=1),
     ),
@@ -145,8 +161,10 @@ def write_journal(path: Path, count: int) -> None:
         for _, text in indexes:
             connection.execute(text)
         connection.execute("COMMIT")
-        # As after years of events: all identities but the newest are in segments.
+        # As after years of events: all identities but the newest are in segments, and nothing is left to be written.
         BatchApplier().load(connection)
+    with path.open("rb") as database:
+        os.fsync(database.fileno())
 
 
 def drive(small: Path, large: Path, size: Size) -> tuple[Costs, Costs, float]:
@@ -160,10 +178,14 @@ async def _drive(small: Path, large: Path, size: Size) -> tuple[Costs, Costs, fl
         began = time.perf_counter()
         other = await _engine(engines, large)
         opened = time.perf_counter() - began
+        await base.see_through(runs=size.before_small, in_flight=size.together.in_flight)
+        await other.see_through(runs=size.before_large, in_flight=size.together.in_flight)
         together = await compare(base, other, size.together)
         alone = await compare(base, other, size.alone)
-    for directory, count in ((small, size.small), (large, size.large)):
-        _check(directory / DATABASE, count, size)
+    # With the turn of each that warms up.
+    turns = sum((turns.pairs + 1) * turns.runs for turns in (size.together, size.alone))
+    _check(small / DATABASE, size.small, size.before_small + turns)
+    _check(large / DATABASE, size.large, size.before_large + turns)
     return together, alone, opened
 
 
@@ -175,10 +197,8 @@ async def _engine(engines: AsyncExitStack, directory: Path) -> Source:
     return Source(engine, id_of=lambda _: uuid.uuid4().hex)
 
 
-def _check(path: Path, count: int, size: Size) -> None:
-    """Raise MeasurementError unless all runs of all turns are in the database, besides what was there."""
-    # With the turn that warms up.
-    runs = sum((turns.pairs + 1) * turns.runs for turns in (size.together, size.alone))
+def _check(path: Path, count: int, runs: int) -> None:
+    """Raise MeasurementError unless so many runs are in the database, besides the `count` that were there."""
     with closing(sqlite3.connect(path)) as connection:
         done = connection.execute(
             "SELECT count(*) FROM run WHERE id > ? AND outcome = 'succeeded'", (2 * count,)
