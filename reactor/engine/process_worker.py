@@ -52,7 +52,7 @@ def call_step(
 def _event(step: Step, fields: dict[str, Any]) -> Event[Any]:
     data = fields["data"]
     if step.event_data is not None:
-        data = step.event_data.validate_python(data)
+        data = step.event_data.from_plain(data)
     return Event(**{**fields, "data": data, "time": datetime.fromisoformat(fields["time"])})
 
 

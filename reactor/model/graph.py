@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter
-
 from reactor.model.event import Event
+from reactor.model.event_data import EventData
 from reactor.model.results import ResultType
 from reactor.model.sensor import nearest
 
@@ -53,7 +52,7 @@ class Step:
     timeout: timedelta | None
     executor: Executor
     result: ResultType
-    event_data: TypeAdapter[Any] | None
+    event_data: EventData | None
     file: str
     line: int
 
@@ -241,12 +240,12 @@ def _compile_step(
     )
 
 
-def _event_data(annotation: Any) -> TypeAdapter[Any] | None:
+def _event_data(annotation: Any) -> EventData | None:
     """Return how to read the data of an `Event[T]` parameter; None for a bare `Event`, whose sensor knows."""
     if typing.get_origin(annotation) in (list, Sequence):
         annotation = typing.get_args(annotation)[0]
     if typing.get_origin(annotation) is Event:
-        return TypeAdapter(typing.get_args(annotation)[0])
+        return EventData(typing.get_args(annotation)[0])
     return None
 
 

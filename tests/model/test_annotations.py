@@ -155,7 +155,7 @@ def test_the_data_of_an_annotated_event_is_read_as_its_type() -> None:
 
     step = compiled(workflow).step("parse")
     assert step.event_data is not None
-    assert step.event_data.validate_python({"x": 1}) == Point(1.0)
+    assert step.event_data.from_plain({"x": 1}) == Point(1.0)
 
 
 @pytest.mark.parametrize("annotation", [Opaque, list[Opaque], Hostile])
