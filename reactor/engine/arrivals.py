@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from functools import partial
-from itertools import groupby, repeat
+from itertools import groupby, islice, repeat, takewhile
+from operator import eq
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reactor.clock import to_micros
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     # What each workflow that listens makes of an event.
     Decisions = Sequence[tuple[Listener, Decision]]
+    # Ids of one source and type, split; the numbers have as many digits.
+    _Series = tuple[str, Sequence[int]]
 
 
 # From so many events on, on average, a block is less work than a row for each.
@@ -152,29 +155,11 @@ class Arrivals:
         """Return the events as blocks, numbered from `first` on; none where they do not fit into few of them."""
         if self.size_bytes > LARGEST_BLOCK_BYTES:
             return ()
-        events, ids = self.events, self.ids
-        # Of one series, and with as many digits, which then have the order of their numbers.
-        alike = zip(
-            [event.source for event in events],
-            [event.type for event in events],
-            [each.rstrip(DIGITS) for each in ids],
-            map(len, ids),
-            strict=True,
-        )
-        sizes = [len([*group]) for _, group in groupby(alike)]
-        if len(events) < SMALLEST_BLOCK * len(sizes):
-            return ()
+        events = self.events
         blocks = []
         begin = 0
-        for size in sizes:
-            part = slice(begin, begin + size)
-            series, number = split_id(ids[begin])
-            cut = len(series)
-            if number is None:
-                return ()
-            numbers = [int(each[cut:]) for each in ids[part]]
-            if sorted(set(numbers)) != numbers:
-                return ()
+        for series, numbers in self._without_gap() or self._ascending() or ():
+            part = slice(begin, begin + len(numbers))
             blocks.append(
                 EventBlock(
                     first=first + begin,
@@ -190,8 +175,57 @@ class Arrivals:
                     decisions=decisions,
                 )
             )
-            begin += size
+            begin += len(numbers)
         return blocks
+
+    def _without_gap(self) -> list[_Series] | None:
+        """Return the ids as `_ascending` does where they are those of a partition or few: in a third of the time."""
+        sources = [event.source for event in self.events]
+        types = [event.type for event in self.events]
+        if sources[1:] != sources[:-1] or types[1:] != types[:-1]:
+            return None
+        found: list[_Series] = []
+        begin = 0
+        while begin < len(self.ids):
+            series, number = split_id(self.ids[begin])
+            if number is None:
+                return None
+            longest = range(number, 10 ** len(str(number)))
+            wanted = map(series.__add__, map(str, longest))
+            count = sum(takewhile(bool, map(eq, islice(self.ids, begin, None), wanted)))
+            # Behind a gap the same series goes on, in the same block.
+            is_new = not found or found[-1][0] != series or found[-1][1][-1] + 1 == number
+            if count < SMALLEST_BLOCK or not is_new:
+                return None
+            found.append((series, longest[:count]))
+            begin += count
+        return found
+
+    def _ascending(self) -> list[_Series] | None:
+        """Return the ids, in order, as series of ascending numbers; None where they do not fit into few of them."""
+        # Of one series, and with as many digits, which then have the order of their numbers.
+        alike = zip(
+            [event.source for event in self.events],
+            [event.type for event in self.events],
+            [each.rstrip(DIGITS) for each in self.ids],
+            map(len, self.ids),
+            strict=True,
+        )
+        sizes = [len([*group]) for _, group in groupby(alike)]
+        if len(self.ids) < SMALLEST_BLOCK * len(sizes):
+            return None
+        found: list[_Series] = []
+        begin = 0
+        for size in sizes:
+            series, number = split_id(self.ids[begin])
+            if number is None:
+                return None
+            numbers = [int(each[len(series) :]) for each in self.ids[begin : begin + size]]
+            if sorted(set(numbers)) != numbers:
+                return None
+            found.append((series, numbers))
+            begin += size
+        return found
 
     def gathered(self, first: int, known: Collection[int]) -> dict[str, list[Arrived]]:
         """Return the events that wait for a batch, by workflow, but for those `known` before."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from reactor.engine.arrivals import Arrived
 from reactor.engine.event_json import decode_event
 from reactor.engine.runner import ActiveRun
 
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
 
     from pydantic import TypeAdapter
 
-    from reactor.engine.arrivals import Arrived
     from reactor.engine.commit import Placed
     from reactor.engine.crew import Crew
     from reactor.engine.tools import Tools
@@ -55,7 +55,7 @@ class Births:
             key=None,
             event=batch[0].event,
             event_json=batch[0].raw,
-            batch=[(arrived.event, arrived.raw) for arrived in batch],
+            batch=batch,
             created_at=row.created_at,
             started_at=row.started_at or row.created_at,
         )
@@ -71,7 +71,8 @@ class Births:
             event=decode_event(run.event, self._data_types.get(run.event.sensor)),
             event_json=run.event.data,
             batch=[
-                (decode_event(row, self._data_types.get(row.sensor)), row.data) for row in run.batch
+                Arrived(row.seq, decode_event(row, self._data_types.get(row.sensor)), row.data)
+                for row in run.batch
             ],
             created_at=run.created_at,
             started_at=run.started_at or run.created_at,

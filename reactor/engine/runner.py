@@ -28,6 +28,7 @@ from reactor.telemetry.facts import RunFinished, RunStarted, StepFinished
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from reactor.engine.arrivals import Arrived
     from reactor.engine.crew import Crew
     from reactor.engine.tools import Tools
     from reactor.model.event import Event
@@ -67,14 +68,14 @@ class ActiveRun:
         started_at: int,
         steps: Sequence[StepRow] = (),
         attempts: Sequence[AttemptRow] = (),
-        batch: Sequence[tuple[Event[Any], bytes]] = (),
+        batch: Sequence[Arrived] = (),
     ) -> None:
         self.id = run
         self.key = key
         self.graph = graph
         self.workflow = graph.name
         self.is_finished = False
-        self.size_bytes = sum([len(raw) for _, raw in batch]) if batch else len(event_json)
+        self.size_bytes = sum([len(one.raw) for one in batch]) if batch else len(event_json)
         self._tools = tools
         self._crew = crew
         self._event = event

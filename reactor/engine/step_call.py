@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import timedelta
 
+    from reactor.engine.arrivals import Arrived
     from reactor.engine.tools import Tools
     from reactor.model.graph import Graph, Step
     from reactor.store.contract import StepOutcome
@@ -116,11 +117,11 @@ def event_for(step: Step, event: Event[Any], raw: bytes) -> Event[Any]:
     )
 
 
-def events_for(step: Step, batch: Sequence[tuple[Event[Any], bytes]]) -> list[Event[Any]]:
+def events_for(step: Step, batch: Sequence[Arrived]) -> list[Event[Any]]:
     """Return the events of a batch as `event_for` does each."""
     if step.event_data is None:
-        return [event for event, _ in batch]
-    return [event_for(step, event, raw) for event, raw in batch]
+        return [one.event for one in batch]
+    return [event_for(step, one.event, one.raw) for one in batch]
 
 
 def _spell_failure(step: Step, error: BaseException) -> str:

@@ -70,8 +70,8 @@ def _all_events(
         told = [-1 if each is None else each for each in timestamps]
         keys = _spell_keys([record.key for record in records])
         offsets = [record.offset for record in records]
-        headers, written_headers = _spell_headers([record.headers for record in records])
-        types = _types([record.timestamp_type for record in records])
+        headers, headers_json = _spell_headers([record.headers for record in records])
+        types, types_json = _types([record.timestamp_type for record in records])
         data = _records(
             len(records),
             topic=repeat(origin.topic),
@@ -84,22 +84,25 @@ def _all_events(
             timestamp_type=types,
         )
         template = (
-            b'{"topic":%b,"partition":%d,"offset":%%d,"key":%%b,"value":%%b,"headers":%%b,'
-            b'"timestamp":%%d,"timestamp_type":"%%b"}'
-            % (orjson.dumps(origin.topic).replace(b"%", b"%%"), origin.partition)
-        )
-        json = [
-            template % columns
-            for columns in zip(
-                offsets,
-                map(orjson.dumps, keys),
-                map(orjson.dumps, values),
-                written_headers,
-                told,
-                map(str.encode, types),
-                strict=False,
+            b'{"topic":%b,"partition":%d,"offset":%%d,"key":%%b,"value":%%b,"headers":%b,'
+            b'"timestamp":%%d,"timestamp_type":%b}'
+            % (
+                orjson.dumps(origin.topic).replace(b"%", b"%%"),
+                origin.partition,
+                _place_of(headers_json),
+                _place_of(types_json),
             )
+        )
+        columns: list[Iterable[Any]] = [
+            offsets,
+            map(orjson.dumps, keys),
+            map(orjson.dumps, values),
+            headers_json,
+            told,
+            types_json,
         ]
+        own = [column for column in columns if not isinstance(column, bytes)]
+        json = [template % row for row in zip(*own, strict=True)]
     except (ValueError, TypeError):
         # Not all are JSON, or one cannot be written as it: looked at one by one they tell.
         return None
@@ -125,21 +128,28 @@ def _spell_keys(keys: Sequence[bytes | None]) -> list[str | None]:
     return texts
 
 
+def _place_of(json: bytes | Sequence[bytes]) -> bytes:
+    """Return what stands in the template for a column: itself where it is the same for all."""
+    return json if isinstance(json, bytes) else b"%b"
+
+
 def _spell_headers(
     headers: Sequence[Sequence[tuple[str, bytes | None]]],
-) -> tuple[Iterable[Sequence[tuple[str, str | None]]], Iterable[bytes]]:
-    """Return headers as text and as JSON. Most records have none, and mostly none of them has any."""
+) -> tuple[Iterable[Sequence[tuple[str, str | None]]], bytes | Sequence[bytes]]:
+    """Return headers as text and as JSON, that of all where none has any, as mostly."""
     if not any(headers):
-        return repeat(()), repeat(_NO_HEADERS)
+        return repeat(()), _NO_HEADERS
     spelled = [spell_headers(each) if each else () for each in headers]
     return spelled, [orjson.dumps(each) if each else _NO_HEADERS for each in spelled]
 
 
-def _types(kinds: Sequence[int | None]) -> Iterable[str]:
-    """Return what the timestamps are. Mostly all are the same."""
+def _types(kinds: Sequence[int | None]) -> tuple[Iterable[str], bytes | Sequence[bytes]]:
+    """Return what the timestamps are, as text and as JSON, that of all where all are the same, as mostly."""
     if kinds.count(kinds[0]) == len(kinds):
-        return repeat(TIMESTAMP_TYPES[kinds[0] == 1])
-    return [TIMESTAMP_TYPES[kind == 1] for kind in kinds]
+        same = TIMESTAMP_TYPES[kinds[0] == 1]
+        return repeat(same), orjson.dumps(same)
+    types = [TIMESTAMP_TYPES[kind == 1] for kind in kinds]
+    return types, [*map(orjson.dumps, types)]
 
 
 def _records(count: int, **columns: Iterable[Any]) -> list[KafkaRecord[Any]]:

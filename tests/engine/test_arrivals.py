@@ -91,6 +91,34 @@ def test_a_block_is_the_events_of_its_rows(numbers: list[int], subjects: list[st
     assert rows_of(block) == made.rows(3, "sensor", 5, ["[]"] * len(numbers))
 
 
+def test_behind_a_gap_the_same_block_goes_on() -> None:
+    assert sizes(*[f"e{n}" for n in (*MANY, *[n + 500 for n in MANY])]) == [2 * SMALLEST_BLOCK]
+
+
+@st.composite
+def spans(draw: st.DrawFn) -> list[str]:
+    """Return ids of some series, each of some numbers without a gap."""
+    ids: list[str] = []
+    for _ in range(draw(st.integers(1, 4))):
+        series = draw(st.sampled_from(["t/0/", "t/1/", "%d{}", ""]))
+        first = draw(st.integers(0, 120) | st.sampled_from([10**17, 10**18 - 20]))
+        ids += [f"{series}{n}" for n in range(first, first + draw(st.integers(1, 40)))]
+    return ids
+
+
+@given(spans())
+def test_whichever_way_they_are_found_blocks_are_the_same(ids: list[str]) -> None:
+    """The quick way leaves to the other what is not for it."""
+    made = arrivals(*ids)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Arrivals, "_without_gap", lambda _: None)
+        expected = made.blocks(7, "sensor", 5, "[]")
+    found = made.blocks(7, "sensor", 5, "[]")
+    assert [(b.first, b.series, [*b.numbers], b.data) for b in found] == [
+        (b.first, b.series, [*b.numbers], b.data) for b in expected
+    ]
+
+
 def test_json_at_hand_is_taken_as_it_is() -> None:
     made = Arrivals.of([event("e", 1)], (), [b" 1 "])
     assert [row.data for row in made.rows(1, "sensor", 5, ["[]"])] == [b" 1 "]
