@@ -99,6 +99,9 @@ class Journal:
         """Write until cancelled. Storage errors other than a full disk pass to the caller."""
         while True:
             await self._filled.wait()
+            if not self._filled.is_set():
+                # It was set, and what had come was forgotten again before this task had its turn.
+                continue
             self._idle.clear()
             try:
                 await self._write_next()
