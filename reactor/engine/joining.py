@@ -113,28 +113,27 @@ class Joining:
         self._begin(joint)
 
     def _begin(self, joint: Joint) -> None:
-        arrivals, answers = self._arrivals(joint), joint.answers
-        if arrivals is None:
+        answers: Sequence[asyncio.Future[Accepted]] = joint.answers
+        listeners = self._acceptance.listeners.get(joint.sensor, ())
+        try:
+            arrivals = Arrivals.of(joint.events, listeners, joint.raws)
+        except Exception as fault:  # noqa: BLE001  # whoever offered it is told, and nobody waits for ever
+            self._begin_alone(joint, fault)
             return
         if not self._acceptance.take_together(arrivals):
             arrivals, answers = self._with_credit(arrivals, answers)
         if answers:
             self._write(joint.sensor, joint.observed_at, arrivals, answers)
 
-    def _arrivals(self, joint: Joint) -> Arrivals | None:
-        """Return the events with what they start; None where one is no event, and each has been begun alone."""
-        listeners = self._acceptance.listeners.get(joint.sensor, ())
-        try:
-            return Arrivals.of(joint.events, listeners, joint.raws)
-        except Exception as fault:  # noqa: BLE001  # whoever offered it is told, and nobody waits for ever
-            if len(joint.events) == 1:
-                refuse(joint.answers, fault)
-                return None
+    def _begin_alone(self, joint: Joint, fault: Exception) -> None:
+        """Begin each of the events by itself: one of them is none, and fails alone."""
+        if len(joint.events) == 1:
+            refuse(joint.answers, fault)
+            return
         for event, raw, answer in zip(joint.events, joint.raws, joint.answers, strict=True):
             alone = Joint(joint.sensor, joint.observed_at, joint.late_at)
             alone.add(event, raw, answer)
             self._begin(alone)
-        return None
 
     def _with_credit(
         self, arrivals: Arrivals, answers: Sequence[asyncio.Future[Accepted]]

@@ -98,10 +98,9 @@ class Journal:
     async def run(self) -> None:
         """Write until cancelled. Storage errors other than a full disk pass to the caller."""
         while True:
-            await self._filled.wait()
-            if not self._filled.is_set():
-                # It was set, and what had come was forgotten again before this task had its turn.
-                continue
+            while not self._filled.is_set():
+                # What had come may be forgotten again before this task has its turn.
+                await self._filled.wait()
             self._idle.clear()
             try:
                 await self._write_next()

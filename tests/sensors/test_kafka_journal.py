@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,29 +12,16 @@ from reactor_sensors._kafka_hand import place_of
 from reactor_sensors._kafka_journal import Journal
 from reactor_sensors._kafka_positions import Partition
 from reactor_sensors._kafka_record import Decoder, Origin
+from tests.sensors.raw_record import Raw, at_once
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
 
 PLACE = place_of(
     Partition("orders", 0),
     Origin(source="kafka://c/orders@g1", topic="orders", partition=0, generation="g1"),
     "c",
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Raw:
-    offset: int
-    value: bytes | None = b"1"
-    timestamp: int | None = 1_767_225_600_000
-    timestamp_type: int | None = 0
-    key: bytes | None = None
-    headers: Sequence[tuple[str, bytes | None]] = ()
-
-
-async def at_once() -> None:
-    """Let a journal write."""
 
 
 @pytest.fixture

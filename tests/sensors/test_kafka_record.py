@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +25,9 @@ from reactor_sensors._kafka_record import (
     unspell_bytes,
 )
 from reactor_sensors.kafka import Kafka
+from tests.sensors.raw_record import Raw
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from reactor.api import Event
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -39,16 +37,6 @@ ORIGIN = Origin(source="kafka://c/orders@g1", topic="orders", partition=2, gener
 class Order(BaseModel):
     customer: str
     amount: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Raw:
-    offset: int = 7
-    timestamp: int | None = 1_767_225_600_000
-    timestamp_type: int | None = 0
-    key: bytes | None = b"k"
-    value: bytes | None = b"{}"
-    headers: Sequence[tuple[str, bytes | None]] = field(default_factory=list)
 
 
 def decoded(raw: Raw, decode: Any = "json", model: Any = None, limit: int = 1000) -> Event[Any]:

@@ -7,7 +7,6 @@ import io
 import shutil
 import ssl
 import subprocess
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +26,10 @@ from reactor_sensors._kafka_record import Decoder, Origin, Poison
 from reactor_sensors._kafka_schemas import Schemas
 from reactor_sensors._registry_access import RegistryAccess
 from reactor_sensors.kafka import Kafka
+from tests.sensors.raw_record import Raw, at_once
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Sequence
+    from collections.abc import AsyncIterator, Awaitable
     from pathlib import Path
 
 pytestmark = pytest.mark.real_time
@@ -51,16 +51,6 @@ class Order(BaseModel):
     number: int
     at: datetime
     raw: Base64Bytes
-
-
-@dataclass(frozen=True, kw_only=True)
-class Raw:
-    value: bytes | None
-    offset: int = 7
-    timestamp: int | None = 1_767_225_600_000
-    timestamp_type: int | None = 0
-    key: bytes | None = b"k"
-    headers: Sequence[tuple[str, bytes | None]] = ()
 
 
 def order(number: int = 3) -> bytes:
@@ -314,10 +304,6 @@ async def test_a_schema_that_can_be_learnt_is_although_another_cannot(
     with pytest.raises(RegistryError):
         await schemas.fetch([1, 2])
     assert (schemas.lacks(1), schemas.lacks(2)) == (False, True)
-
-
-async def at_once() -> None:
-    """Let a journal write."""
 
 
 async def test_records_that_need_no_other_schema_go_on_while_others_wait(
