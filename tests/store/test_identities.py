@@ -672,3 +672,17 @@ def test_a_column_that_was_dropped_makes_room_for_another(small: None) -> None:
     assert found(table, "a") == [8]
     fill(table, 16, ["b"])
     assert (found(table, "a"), found(table, "b")) == ([8], [16])
+
+
+def test_events_out_of_order_end_a_start(
+    small: None, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life = Life(database)
+    rows = [tuple(event_row(seq)) for seq in range(5 * SEGMENT)]
+    database.executemany(f"INSERT INTO event_row VALUES ({', '.join('?' * 10)})", rows)
+    # What a damaged table answers: the same rows again, whatever comes before them.
+    damaged = "SELECT seq, source, id FROM event_row WHERE seq > ? * 0 - 1 ORDER BY seq LIMIT ?"
+    monkeypatch.setattr(sql, "SELECT_TAIL", damaged)
+    with pytest.raises(sqlite3.DatabaseError, match="restore a backup"):
+        Life(database)
+    assert life.count("identity_segment") == 1

@@ -7,6 +7,7 @@ filters tell which of the older segments need to be asked at all. It is used by 
 
 from __future__ import annotations
 
+import sqlite3
 from bisect import bisect_right
 from functools import partial
 from itertools import chain, islice
@@ -18,7 +19,6 @@ from reactor.store.sqlite.filters import SEGMENTS_PER_COLUMN, Filters
 from reactor.store.sqlite.ranges import Ranges, split
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from reactor.store.contract import EventBlock, EventRow
@@ -121,6 +121,7 @@ class Identities:
             self._next_segment, self._through = last[0] + 1, last[1]
         through = self._through
         while True:
+            before = through
             rows = connection.execute(sql.SELECT_TAIL, (through, 2 * SEGMENT_EVENTS)).fetchall()
             # So much stays in memory while a daemon runs. Only a new index has more to do.
             is_more = len(rows) == 2 * SEGMENT_EVENTS
@@ -129,6 +130,12 @@ class Identities:
             self.committed()
             if not is_more:
                 break
+            if through <= before:
+                # As on a disk that only pretended to sync. The same rows would be read for ever.
+                raise sqlite3.DatabaseError(
+                    "the events are not in the order of their numbers, as when a disk did not keep "
+                    "what it was told to; restore a backup"
+                )
             connection.execute("BEGIN IMMEDIATE")
             self._write(connection, self._rotate(), None)
             connection.execute("COMMIT")
