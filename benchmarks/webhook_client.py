@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import time
 import uuid
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -67,20 +68,19 @@ async def _deliver(
 ) -> Answers:
     loop = asyncio.get_running_loop()
     crowd = _Crowd(prepared, connections, loop.create_future())
-    clients = [
-        (await loop.create_connection(partial(_Client, crowd), *address))[1]
-        for _ in range(connections)
-    ]
-    began, cpu = time.perf_counter(), time.process_time()
-    for client in clients:
-        client.send_next()
-    await crowd.done
-    seconds = time.perf_counter() - began
-    return Answers(
-        seconds=seconds,
-        latencies_ms=crowd.latencies_ms,
-        busy=(time.process_time() - cpu) / seconds,
-    )
+    async with AsyncExitStack() as stack:
+        clients = []
+        for _ in range(connections):
+            _, client = await loop.create_connection(partial(_Client, crowd), *address)
+            stack.push_async_callback(client.close)
+            clients.append(client)
+        began, cpu = time.perf_counter(), time.process_time()
+        for client in clients:
+            client.send_next()
+        await crowd.done
+        seconds = time.perf_counter() - began
+        busy = (time.process_time() - cpu) / seconds
+    return Answers(seconds=seconds, latencies_ms=crowd.latencies_ms, busy=busy)
 
 
 class _Crowd:
@@ -114,6 +114,7 @@ class _Client(asyncio.Protocol):
         self._answer = b""
         self._sent_at = 0.0
         self._has_left = False
+        self._is_closed = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no subclasses of asyncio's.
@@ -146,7 +147,17 @@ class _Client(asyncio.Protocol):
         self._crowd.latencies_ms.append((time.perf_counter() - self._sent_at) * 1e3)
         self.send_next()
 
+    async def close(self) -> None:
+        """Close at once, whatever is on its way, and wait until it is closed.
+
+        uvloop's loop can wait for the server, or fail with EBUSY, when it is closed before.
+        """
+        self._has_left = True
+        self._transport.abort()
+        await self._is_closed.wait()
+
     def connection_lost(self, error: Exception | None) -> None:
+        self._is_closed.set()
         if not self._has_left:
             self._crowd.fail(f"the server closed a connection ({error}); expected an answer")
 

@@ -52,11 +52,13 @@ def rounds(figure: Figure, *values: float) -> list[Result]:
 
 
 def answer_once(server: socket.socket, answer: bytes) -> None:
-    """Answer one request, then close."""
+    """Answer one request and wait until the client has closed; close at once for no answer."""
     connection, _ = server.accept()
     with connection:
         connection.recv(65_536)
         connection.sendall(answer)
+        if answer:
+            assert connection.recv(1) == b""
 
 
 @LINUX
