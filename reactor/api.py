@@ -17,7 +17,15 @@ from reactor.model.duration import Duration, parse_duration, spell_duration
 from reactor.model.event import Event
 from reactor.model.outlet import Outgoing, Outlet
 from reactor.model.secret import read_secret
-from reactor.model.sensor import Accepted, HookRequest, HookResponse, Intake, Sensor, nearest
+from reactor.model.sensor import (
+    Accepted,
+    HookRequest,
+    HookResponse,
+    Intake,
+    Rejected,
+    Sensor,
+    nearest,
+)
 
 __all__ = [
     "Accepted",
@@ -33,6 +41,7 @@ __all__ = [
     "OverloadedError",
     "ReactorError",
     "Reject",
+    "Rejected",
     "Sensor",
     "SettingsError",
     "StepError",

@@ -101,6 +101,7 @@ class Acceptance:
         *,
         wait: bool,
         json: Sequence[bytes] | None = None,
+        rejected: Sequence[DeadLetterRow] = (),
     ) -> list[Accepted]:
         """Return when the events are durable, with all that they start. See `Intake.accept`, and `accept_many`."""
         observed_at = self._clock.now_micros()
@@ -109,9 +110,10 @@ class Acceptance:
         while True:
             listeners = self.listeners
             arrivals = Arrivals.of(events, listeners.get(sensor, ()), json)
-            taken = await self._take_credit(arrivals, wait=wait)
+            # What is rejected needs none, and does not stand in line for it.
+            taken = await self._take_credit(arrivals, wait=wait) if events else []
             if self.listeners is listeners:
-                return await self._commit(sensor, arrivals, cursor, taken, observed_at)
+                return await self._commit(sensor, arrivals, rejected, cursor, taken, observed_at)
             # The project was read again while this waited for credit: other workflows may listen now.
             self._give_back(taken)
 
@@ -196,6 +198,7 @@ class Acceptance:
         self,
         sensor: str,
         arrivals: Arrivals,
+        rejected: Sequence[DeadLetterRow],
         cursor: Mapping[str, bytes | None],
         taken: list[tuple[Budget, int]],
         observed_at: int,
@@ -206,6 +209,9 @@ class Acceptance:
         meanwhile must not leave places taken by runs nobody knows of.
         """
         offer, placed = self.offer(sensor, arrivals, self._clock.now_micros())
+        if rejected:
+            offer.rejected = rejected
+            offer.size_bytes += sum([len(letter.raw) for letter in rejected])
         commit = Commit(sensor, arrivals, offer, placed, taken, observed_at)
         try:
             written = asyncio.ensure_future(self._store.accept(offer, sensor, cursor))
@@ -244,13 +250,16 @@ class Acceptance:
         self._give_back(commit.taken)
 
     def accepted(self, commit: Commit, are_new: Sequence[bool]) -> list[Accepted]:
-        """Start what may start of durable events, and tell of them."""
+        """Start what may start of durable events, and tell of them and of what is rejected."""
         self._starter.moved(monotonic())
         first = commit.first
+        events = len(commit.arrivals.ids)
         known: Collection[int] = ()
         if not all(are_new):
-            known = {seq for seq, is_new in enumerate(are_new, first) if not is_new}
-        self._tell(commit, are_new, known)
+            known = {seq for seq, is_new in enumerate(are_new[:events], first) if not is_new}
+        if events:
+            self._tell(commit, are_new[:events], known)
+        self._tell_letters(commit.sensor, compress(commit.offer.rejected, are_new[events:]))
         # Of the credit that was taken, what waits as a row keeps its part. All bytes but those of runs that start
         # now, which are taken anew, live in the store from here on.
         spare = dict(commit.taken)
@@ -267,7 +276,10 @@ class Acceptance:
         for workflow, gathered in commit.arrivals.gathered(first, known).items():
             self._starter.gathered(workflow, gathered)
         self._starter.kick()
-        return list(map(_accepted, zip(commit.arrivals.ids, map(not_, are_new), strict=True)))
+        ids = commit.arrivals.ids
+        if rejected := commit.offer.rejected:
+            ids = [*ids, *[letter.event_id for letter in rejected]]
+        return list(map(_accepted, zip(ids, map(not_, are_new), strict=True)))
 
     def offer(self, sensor: str, arrivals: Arrivals, now: int) -> tuple[Offer, Sequence[Placed]]:
         """Return what the store is to keep, and the places that were taken for runs."""
@@ -335,17 +347,20 @@ class Acceptance:
                 took_seconds=(self._clock.now_micros() - observed_at) / 1e6,
             )
         )
-        for letter in commit.offer.dead:
-            if letter.event not in known:
-                self._telemetry.emit(
-                    EventDeadLettered(
-                        sensor=commit.sensor,
-                        workflow=letter.workflow,
-                        reason=letter.reason,
-                        event_id=letter.event_id,
-                        detail=letter.detail,
-                    )
+        new = [letter for letter in commit.offer.dead if letter.event not in known]
+        self._tell_letters(commit.sensor, new)
+
+    def _tell_letters(self, sensor: str, letters: Iterable[DeadLetterRow]) -> None:
+        for letter in letters:
+            self._telemetry.emit(
+                EventDeadLettered(
+                    sensor=sensor,
+                    workflow=letter.workflow or None,
+                    reason=letter.reason,
+                    event_id=letter.event_id,
+                    detail=letter.detail,
                 )
+            )
 
 
 def _letter(

@@ -183,16 +183,19 @@ class Engine:
         *,
         wait: bool,
         json: Sequence[bytes] | None = None,
+        rejected: Sequence[DeadLetterRow] = (),
     ) -> list[Accepted]:
         """Return when the events are durable, with all that they start. See `Intake.accept`, and `accept_many`."""
-        if len(events) == 1 and not cursor:
+        if len(events) == 1 and not cursor and not rejected:
             try:
                 return [await self.accept_now(sensor, events[0])]
             except OverloadedError:
                 if not wait:
                     raise
                 # It stands in line for credit, behind all who do already.
-        return await self._acceptance.accept(sensor, events, cursor, wait=wait, json=json)
+        return await self._acceptance.accept(
+            sensor, events, cursor, wait=wait, json=json, rejected=rejected
+        )
 
     def accept_now(self, sensor: str, event: Event[Any]) -> asyncio.Future[Accepted]:
         """Return a future that is done when the event is durable; it raises OverloadedError where credit is out."""

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from reactor.clock import to_micros
 from reactor.errors import OverloadedError
 from reactor.model.secret import read_secret
-from reactor.model.sensor import Accepted
+from reactor.model.sensor import Accepted, Rejected
 from reactor.store.contract import DeadLetterRow
 from reactor.telemetry.facts import (
-    EventDeadLettered,
     EventRefused,
     OccurrenceSkipped,
     SensorDown,
@@ -100,8 +99,16 @@ class SensorIntake:
         *,
         cursor: Mapping[str, bytes | None] | None = None,
         json: Sequence[bytes] | None = None,
+        rejected: Sequence[Rejected] = (),
     ) -> Sequence[Accepted]:
-        return await self._engine.accept(self.sensor, events, cursor or {}, wait=True, json=json)
+        return await self._engine.accept(
+            self.sensor,
+            events,
+            cursor or {},
+            wait=True,
+            json=json,
+            rejected=[self._letter(each) for each in rejected],
+        )
 
     async def reject(
         self,
@@ -113,28 +120,11 @@ class SensorIntake:
         subject: str | None = None,
         cursor: Mapping[str, bytes | None] | None = None,
     ) -> Accepted:
-        letter = DeadLetterRow(
-            id=self.clock.next_id(),
-            sensor=self.sensor,
-            event_id=event_id,
-            reason=reason,
-            detail=detail,
-            subject=subject,
-            raw=raw,
-            created_at=self.clock.now_micros(),
+        rejected = Rejected(
+            event_id=event_id, raw=raw, reason=reason, detail=detail, subject=subject
         )
-        is_new = await self._engine.store.reject(letter, cursor or {})
-        if is_new:
-            self._engine.telemetry.emit(
-                EventDeadLettered(
-                    sensor=self.sensor,
-                    workflow=None,
-                    reason=reason,
-                    event_id=event_id,
-                    detail=detail,
-                )
-            )
-        return Accepted(event_id=event_id, duplicate=not is_new)
+        (accepted,) = await self.accept_many((), cursor=cursor, rejected=(rejected,))
+        return accepted
 
     async def skip(
         self,
@@ -159,6 +149,18 @@ class SensorIntake:
 
     async def move_cursor(self, cursor: Mapping[str, bytes | None]) -> None:
         await self._engine.store.move_cursor(self.sensor, cursor)
+
+    def _letter(self, rejected: Rejected) -> DeadLetterRow:
+        return DeadLetterRow(
+            id=self.clock.next_id(),
+            sensor=self.sensor,
+            event_id=rejected.event_id,
+            reason=rejected.reason,
+            detail=rejected.detail,
+            subject=rejected.subject,
+            raw=rejected.raw,
+            created_at=self.clock.now_micros(),
+        )
 
     def up(self) -> None:
         if self.trouble is not None:

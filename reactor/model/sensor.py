@@ -63,6 +63,17 @@ class HookResponse:
     content_type: str = "application/json"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """Input that cannot become an event, and why. `reason` is a short constant, `detail` a sentence for people."""
+
+    event_id: str
+    raw: bytes
+    reason: str
+    detail: str
+    subject: str | None = None
+
+
 class Intake(Protocol):
     """The engine's end of a sensor: takes responsibility for what the sensor saw.
 
@@ -95,10 +106,13 @@ class Intake(Protocol):
         *,
         cursor: Mapping[str, bytes | None] | None = None,
         json: Sequence[bytes] | None = None,
+        rejected: Sequence[Rejected] = (),
     ) -> Sequence[Accepted]:
-        """Accept several events and one cursor in one transaction, in order. Waits for credit.
+        """Accept several events and one cursor in one transaction, in order. Waits for credit of the events.
 
         `json` is the data of each event as JSON, for a sensor that has it at hand or makes it faster than the engine.
+        `rejected` came with the events and becomes dead letters in the same transaction, as by `reject`; what is said
+        of it stands behind what is said of the events. There may be none of either.
         """
         ...
 

@@ -162,8 +162,9 @@ class Backlog:
 class Offer:
     """Events with all that their acceptance writes. Of `runs` and `dead` those of new events are kept.
 
-    `size_bytes` is what the data of the events take. A store may keep events of `blocks` together, to which neither
-    runs nor dead letters of this offer belong; each is an event like others in all that is read.
+    `rejected` are dead letters of input that is no event; of those with one (sensor, event_id) the first is kept.
+    `size_bytes` is what the data of the events and of `rejected` take. A store may keep events of `blocks` together,
+    to which neither runs nor dead letters of this offer belong; each is an event like others in all that is read.
     """
 
     events: Sequence[EventRow] = ()
@@ -171,6 +172,7 @@ class Offer:
     dead: Sequence[DeadLetterRow] = ()
     size_bytes: int = 0
     blocks: Sequence[EventBlock] = ()
+    rejected: Sequence[DeadLetterRow] = ()
 
 
 class StepRow(NamedTuple):
@@ -256,12 +258,8 @@ class Store(Protocol):
     ) -> Awaitable[list[bool]]:
         """Keep events, runs, dead letters and cursor in one transaction; return for each event whether it is new.
 
-        Those of blocks come last.
+        Those of blocks come behind the others, and behind all events comes what is rejected.
         """
-        ...
-
-    async def reject(self, letter: DeadLetterRow, cursor: Mapping[str, bytes | None]) -> bool:
-        """Keep a dead letter and a cursor; return False when its (sensor, event_id) was kept before."""
         ...
 
     async def skip(

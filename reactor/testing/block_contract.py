@@ -120,7 +120,7 @@ async def reject(store: Store, id: int) -> DeadLetterRow:  # noqa: A002  # its n
     letter = DeadLetterRow(
         id=id, sensor="s", event_id="x", reason="bad", detail="", raw=b"", created_at=0
     )
-    assert await store.reject(letter, {})
+    assert await store.accept(Offer(rejected=[letter]), "s", {}) == [True]
     return letter
 
 

@@ -13,24 +13,13 @@ from reactor.clock import Clock, SystemClock
 from reactor.engine.event_json import encode
 from reactor.errors import OverloadedError
 from reactor.model.secret import read_secret
-from reactor.model.sensor import Accepted, HookRequest, HookResponse
+from reactor.model.sensor import Accepted, HookRequest, HookResponse, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from reactor.model.event import Event
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejected:
-    """What a sensor handed to `reject`."""
-
-    event_id: str
-    raw: bytes
-    reason: str
-    detail: str
-    subject: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,9 +111,11 @@ class RecordingIntake:
         *,
         cursor: Mapping[str, bytes | None] | None = None,
         json: Sequence[bytes] | None = None,
+        rejected: Sequence[Rejected] = (),
     ) -> Sequence[Accepted]:
         assert json is None or [*json] == [encode(event.data) for event in events]
-        await self._credit.wait()
+        if events:
+            await self._credit.wait()
         self._raise_failure()
         answers = []
         for event in events:
@@ -135,6 +126,11 @@ class RecordingIntake:
             else:
                 self._seen.add(identity)
                 self.events.append(event)
+        for one in rejected:
+            duplicate = any(known.event_id == one.event_id for known in self.rejected)
+            answers.append(Accepted(event_id=one.event_id, duplicate=duplicate))
+            if not duplicate:
+                self.rejected.append(one)
         await self.move_cursor(cursor or {})
         return answers
 
@@ -148,14 +144,11 @@ class RecordingIntake:
         subject: str | None = None,
         cursor: Mapping[str, bytes | None] | None = None,
     ) -> Accepted:
-        self._raise_failure()
-        duplicate = any(known.event_id == event_id for known in self.rejected)
-        if not duplicate:
-            self.rejected.append(
-                Rejected(event_id=event_id, raw=raw, reason=reason, detail=detail, subject=subject)
-            )
-        await self.move_cursor(cursor or {})
-        return Accepted(event_id=event_id, duplicate=duplicate)
+        rejected = Rejected(
+            event_id=event_id, raw=raw, reason=reason, detail=detail, subject=subject
+        )
+        (accepted,) = await self.accept_many((), cursor=cursor, rejected=(rejected,))
+        return accepted
 
     async def skip(
         self,

@@ -254,12 +254,29 @@ class StoreContract(BlockContract):
         letter = DeadLetterRow(
             id=1, sensor="s", event_id="x", reason="not_json", detail="", raw=b"\xff", created_at=0
         )
-        assert await store.reject(letter, {"c": b"1"})
-        letter.id = 2
-        assert not await store.reject(letter, {"c": b"2"})
-        (kept,) = await store.dead_letters(ids=None, reason="not_json")
-        assert (kept.id, kept.raw) == (1, b"\xff")
+        assert await store.accept(Offer(rejected=[letter]), "s", {"c": b"1"}) == [True]
+        again = Offer(rejected=[replace(letter, id=2), replace(letter, id=3, event_id="y")] * 2)
+        assert await store.accept(again, "s", {"c": b"2"}) == [False, True, False, False]
+        kept = await store.dead_letters(ids=None, reason="not_json")
+        assert [(one.id, one.event_id, one.raw) for one in kept] == [
+            (1, "x", b"\xff"),
+            (3, "y", b"\xff"),
+        ]
         assert await store.cursor("s") == {"c": b"2"}
+
+    async def test_what_is_rejected_stands_behind_the_events_it_came_with(
+        self, open_store: OpenStore
+    ) -> None:
+        store = await open_store()
+        letter = DeadLetterRow(
+            id=9, sensor="s", event_id="x", reason="not_json", detail="", raw=b"{", created_at=0
+        )
+        await store.accept(Offer([event_row(1, id="a")]), "s", {})
+        events = [event_row(2, id="a"), event_row(3, id="b")]
+        offer = Offer(events, [run_row(7, 2), run_row(8, 3)], rejected=[letter])
+        assert await store.accept(offer, "s", {"c": b"1"}) == [False, True, True]
+        assert await store.pending_counts() == {"w": 1}
+        assert len(await store.dead_letters(ids=None, reason=None)) == 1
 
     async def test_a_skipped_occurrence_is_kept_once(self, open_store: OpenStore) -> None:
         store = await open_store()

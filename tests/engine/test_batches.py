@@ -136,7 +136,7 @@ async def test_a_redriven_event_is_in_one_batch_in_its_turn(tmp_path: Path, befo
             raw=b"9",
             created_at=1,
         )
-        await h.engine.store.reject(letter, {})
+        await h.engine.store.accept(Offer(rejected=[letter]), "s", {})
         await fire(h, *range(before))
         assert await h.engine.redrive(letter, SOURCE) is None
         await fire(h, *range(before, 4))

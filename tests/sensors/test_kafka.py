@@ -337,10 +337,10 @@ async def test_an_event_that_cannot_be_stored_does_not_stop_the_others(
     cluster: FakeCluster,
 ) -> None:
     class Picky(RecordingIntake):
-        async def accept_many(self, events: Any, *, cursor: Any = None, json: Any = None) -> Any:
+        async def accept_many(self, events: Any, **options: Any) -> Any:
             if any(event.data.value == 2 for event in events):
                 raise ValueError("too deep")
-            return await super().accept_many(events, cursor=cursor, json=json)
+            return await super().accept_many(events, **options)
 
     cluster.produce(b"1", b"2", b"3")
     async with reading(Picky("kafka")) as intake:

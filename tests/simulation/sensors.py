@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from reactor.errors import OverloadedError, StoreFullError
 from reactor.model.event import Event
-from reactor.model.sensor import Sensor
+from reactor.model.sensor import Rejected, Sensor
 
 if TYPE_CHECKING:
     from reactor.model.sensor import Intake
@@ -35,6 +35,14 @@ class SimulatedSensor(Sensor):
             data={"n": number},
         )
 
+    def garbage(self, number: int) -> Rejected:
+        return Rejected(
+            event_id=self.source.id_of(number),
+            raw=f"garbage {number}".encode(),
+            reason="garbage",
+            detail="as planned",
+        )
+
     async def offer(
         self, intake: Intake, number: int, cursor: dict[str, bytes | None], *, wait: bool
     ) -> None:
@@ -55,9 +63,13 @@ class SimulatedSensor(Sensor):
         source: Source = self.source
         name = source.id_of(number)
         if source.is_garbage(number):
-            raw = f"garbage {number}".encode()
+            garbage = self.garbage(number)
             accepted = await intake.reject(
-                raw, reason="garbage", detail="as planned", event_id=name, cursor=cursor
+                garbage.raw,
+                reason=garbage.reason,
+                detail=garbage.detail,
+                event_id=garbage.event_id,
+                cursor=cursor,
             )
             return accepted.duplicate
         if source.is_skipped(number):
@@ -93,11 +105,7 @@ class PullSensor(SimulatedSensor):
         now = asyncio.get_running_loop().time()
         ready: list[int] = []
         for number in range(position, min(position + source.plan.most, source.plan.count)):
-            if (
-                source.due_at(number) > now
-                or source.is_garbage(number)
-                or source.is_skipped(number)
-            ):
+            if source.due_at(number) > now or source.is_skipped(number):
                 break
             ready.append(number)
         if len(ready) < 2:
@@ -108,14 +116,15 @@ class PullSensor(SimulatedSensor):
         since = len(world.loaded) - 1
         try:
             answers = await intake.accept_many(
-                [self.event(number) for number in ready],
+                [self.event(number) for number in ready if not source.is_garbage(number)],
                 cursor={"at": b"%d" % (ready[-1] + 1)},
+                rejected=[self.garbage(number) for number in ready if source.is_garbage(number)],
             )
         except BaseException:
             for number in ready:
                 source.offered[number].append((since, len(world.loaded) - 1))
             raise
-        for number, accepted in zip(ready, answers, strict=True):
+        for number, accepted in zip(sorted(ready, key=source.is_garbage), answers, strict=True):
             world.acknowledge(source, number, since, duplicate=accepted.duplicate)
 
 

@@ -156,11 +156,14 @@ class StoreMachine(RuleBasedStateMachine):
         self.disk.is_full = lambda: is_full
         if is_full:
             with pytest.raises(StoreFullError):
-                self.run(self.store.reject(letter, {"at": b"never"}))
+                self.run(self._reject(letter, {"at": b"never"}))
             self.disk.is_full = lambda: False
         else:
-            assert self.run(self.store.reject(letter, {})) == (name not in self.rejected)
+            assert self.run(self._reject(letter, {})) == [name not in self.rejected]
             self.rejected.add(name)
+
+    async def _reject(self, letter: DeadLetterRow, cursor: dict[str, bytes | None]) -> list[bool]:
+        return await self.store.accept(Offer(rejected=[letter]), "s", cursor)
 
     def _in(self, *states: str) -> list[int]:
         return [number for number, run in self.runs.items() if run.state in states]

@@ -161,7 +161,9 @@ class Workload:
             )
             query = "SELECT raw FROM dead_letter WHERE sensor = ? AND event_id = ?"
             await self._ask(
-                lambda: store.reject(letter, keys), Fact(query, (sensor, name), (raw,)), *facts
+                lambda: store.accept(Offer(rejected=[letter]), sensor, keys),
+                Fact(query, (sensor, name), (raw,)),
+                *facts,
             )
         elif kind == 1:
             query = "SELECT reason FROM skipped WHERE sensor = ? AND occurrence = ?"

@@ -42,7 +42,7 @@ class Rows:
 
 @dataclass(slots=True)
 class Accept:
-    """Events with their runs, dead letters and a cursor; the result tells which events were new."""
+    """Events with their runs, dead letters and a cursor; the result tells which events and rejected were new."""
 
     offer: Offer
     sensor: str
@@ -56,7 +56,8 @@ class Accept:
     @property
     def count(self) -> int:
         offer = self.offer
-        return len(offer.events) + len(offer.runs) + sum([len(each.data) for each in offer.blocks])
+        in_blocks = sum([len(each.data) for each in offer.blocks])
+        return len(offer.events) + len(offer.runs) + len(offer.rejected) + in_blocks
 
 
 @dataclass(slots=True)
@@ -122,6 +123,11 @@ class BatchApplier:
             if new := sum(operation.result):
                 tally["sensor", operation.sensor, "accepted"] += new
         tally |= insert_runs(connection, [operation.offer for operation in accepts], without=known)
+        for operation in accepts:
+            for letter in operation.offer.rejected:
+                is_new = _reject(connection, letter)
+                operation.result.append(is_new)
+                tally["sensor", letter.sensor, "rejected"] += is_new
         add_tally(connection, tally)
         for operation in accepts:
             for statement, row in cursor_rows(operation.sensor, operation.cursor):
@@ -191,6 +197,15 @@ def _are_new(offer: Offer, known: Collection[int]) -> list[bool]:
     for block in offer.blocks:
         are_new += [seq not in known for seq in range(block.first, block.first + len(block.data))]
     return are_new
+
+
+def _reject(connection: sqlite3.Connection, letter: DeadLetterRow) -> bool:
+    """Insert a dead letter of input that is no event; return False when that was done before."""
+    of_input = (letter.sensor, letter.event_id)
+    if connection.execute(sql.SELECT_REJECTED, of_input).fetchone() is not None:
+        return False
+    connection.execute(sql.INSERT_DEAD_LETTER, letter_row(letter))
+    return True
 
 
 def letter_row(letter: DeadLetterRow) -> sql.Row:

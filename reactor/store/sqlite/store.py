@@ -38,7 +38,6 @@ from reactor.store.sqlite.operations import (
     Rows,
     add_tally,
     cursor_rows,
-    letter_row,
 )
 from reactor.store.sqlite.upkeep import count_deaths, redrive, remove_settled
 from reactor.store.sqlite.writer import Writer
@@ -132,19 +131,6 @@ class SqliteStore:
         self, offer: Offer, sensor: str, cursor: Mapping[str, bytes | None]
     ) -> Awaitable[list[bool]]:
         return self._writer.write(Accept(offer, sensor, cursor))
-
-    async def reject(self, letter: DeadLetterRow, cursor: Mapping[str, bytes | None]) -> bool:
-        def apply(connection: sqlite3.Connection) -> bool:
-            known = connection.execute(
-                sql.SELECT_REJECTED, (letter.sensor, letter.event_id)
-            ).fetchone()
-            if known is None:
-                connection.execute(sql.INSERT_DEAD_LETTER, letter_row(letter))
-                add_tally(connection, {("sensor", letter.sensor, "rejected"): 1})
-            _move(connection, letter.sensor, cursor)
-            return known is None
-
-        return bool(await self._writer.write(Call(apply, len(letter.raw))))
 
     async def skip(
         self, sensor: str, occurrence: str, reason: str, at: int, cursor: Mapping[str, bytes | None]
