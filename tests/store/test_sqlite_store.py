@@ -420,7 +420,7 @@ def test_a_disk_that_fails_while_the_database_is_opened_is_named(tmp_path: Path)
         (sql.SELECT_RUNS, ("[1]",)),
         (sql.SELECT_STEPS, ("[1]",)),
         (sql.COUNT_DEATHS, ()),
-        (sql.SELECT_REJECTED, ("s", "x")),
+        *sql.KNOWN_REJECTED.executions([("s", "x")]),
         (sql.RUNS_OF_EVENTS, (1, 2)),
         (sql.BLOCK_OF_EVENT, {"seq": 1}),
         (sql.BLOCKS_OF_SERIES, ("s", "", 1)),

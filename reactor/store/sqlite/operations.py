@@ -12,6 +12,7 @@ import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress, islice
 from typing import Any
 
 from reactor.store.contract import DeadLetterRow, EventRow, Offer
@@ -120,14 +121,17 @@ class BatchApplier:
         tally: Tally = defaultdict(int)
         for operation in accepts:
             operation.result = _are_new(operation.offer, known)
-            if new := sum(operation.result):
-                tally["sensor", operation.sensor, "accepted"] += new
+            if accepted := sum(operation.result):
+                tally["sensor", operation.sensor, "accepted"] += accepted
         tally |= insert_runs(connection, [operation.offer for operation in accepts], without=known)
-        for operation in accepts:
-            for letter in operation.offer.rejected:
-                is_new = _reject(connection, letter)
-                operation.result.append(is_new)
-                tally["sensor", letter.sensor, "rejected"] += is_new
+        rejected = [letter for operation in accepts for letter in operation.offer.rejected]
+        if rejected:
+            are_new = iter(_insert_rejected(connection, rejected))
+            for operation in accepts:
+                its_own = [*islice(are_new, len(operation.offer.rejected))]
+                operation.result += its_own
+                if parked := sum(its_own):
+                    tally["sensor", operation.sensor, "rejected"] += parked
         add_tally(connection, tally)
         for operation in accepts:
             for statement, row in cursor_rows(operation.sensor, operation.cursor):
@@ -184,8 +188,7 @@ def insert_runs(
         runs = [run for run in runs if run.event not in without]
         letters = [letter for letter in letters if letter.event not in without]
     execute_all(connection, sql.INSERT_RUN, runs)
-    if letters:
-        connection.executemany(sql.INSERT_DEAD_LETTER, [letter_row(letter) for letter in letters])
+    insert_letters(connection, letters)
     fired = Counter([run.workflow for run in runs])
     return {("workflow", workflow, "fired"): count for workflow, count in fired.items()}
 
@@ -199,16 +202,28 @@ def _are_new(offer: Offer, known: Collection[int]) -> list[bool]:
     return are_new
 
 
-def _reject(connection: sqlite3.Connection, letter: DeadLetterRow) -> bool:
-    """Insert a dead letter of input that is no event; return False when that was done before."""
-    of_input = (letter.sensor, letter.event_id)
-    if connection.execute(sql.SELECT_REJECTED, of_input).fetchone() is not None:
-        return False
-    connection.execute(sql.INSERT_DEAD_LETTER, letter_row(letter))
-    return True
+def _insert_rejected(
+    connection: sqlite3.Connection, letters: Sequence[DeadLetterRow]
+) -> list[bool]:
+    """Insert those dead letters of input that were not known before; return for each whether it was one of them."""
+    known: set[tuple[str, str]] = set()
+    identities = [(letter.sensor, letter.event_id) for letter in letters]
+    for text, values in sql.KNOWN_REJECTED.executions(identities):
+        known.update(connection.execute(text, values))
+    are_new: list[bool] = []
+    for identity in identities:
+        are_new.append(identity not in known)
+        known.add(identity)
+    insert_letters(connection, [*compress(letters, are_new)])
+    return are_new
 
 
-def letter_row(letter: DeadLetterRow) -> sql.Row:
+def insert_letters(connection: sqlite3.Connection, letters: Sequence[DeadLetterRow]) -> None:
+    """Insert dead letters."""
+    execute_all(connection, sql.INSERT_DEAD_LETTER, [_letter_row(letter) for letter in letters])
+
+
+def _letter_row(letter: DeadLetterRow) -> sql.Row:
     """Return the parameters of INSERT_DEAD_LETTER."""
     return (
         letter.id,

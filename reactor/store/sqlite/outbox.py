@@ -9,7 +9,7 @@ import orjson
 
 from reactor.store.outgoing import row_of
 from reactor.store.sqlite import statements as sql
-from reactor.store.sqlite.operations import Tally, add_tally, execute_all, letter_row
+from reactor.store.sqlite.operations import Tally, add_tally, execute_all, insert_letters
 
 if TYPE_CHECKING:
     import sqlite3
@@ -41,7 +41,7 @@ def park(connection: sqlite3.Connection, *, outgoing: int, letter: DeadLetterRow
     ids = orjson.dumps([outgoing]).decode()
     if not connection.execute(sql.DELETE_OUTGOING, (ids,)).fetchall():
         return False
-    connection.execute(sql.INSERT_DEAD_LETTER, letter_row(letter))
+    insert_letters(connection, [letter])
     return True
 
 

@@ -132,13 +132,17 @@ INSERT_RUN = ManyRows(
     7,
     usual={3: None},
 )
-INSERT_DEAD_LETTER = """
-INSERT INTO dead_letter
-    (id, sensor, event_id, workflow, event, run, reason, detail, subject, raw, created_at, outgoing)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-SELECT_REJECTED = (
-    "SELECT 1 FROM dead_letter WHERE sensor = ? AND event_id = ? AND event IS NULL AND run IS NULL"
+INSERT_DEAD_LETTER = ManyRows(
+    "INSERT INTO dead_letter"
+    " (id, sensor, event_id, workflow, event, run, reason, detail, subject, raw, created_at, outgoing)",
+    12,
+    usual={3: "", 4: None, 5: None, 11: None},
+)
+KNOWN_REJECTED = ManyRows(
+    "SELECT given.column1, given.column2 FROM (",
+    2,
+    ") AS given CROSS JOIN dead_letter AS known ON known.sensor = given.column1"
+    " AND known.event_id = given.column2 WHERE known.event IS NULL AND known.run IS NULL",
 )
 INSERT_SKIPPED = "INSERT INTO skipped (sensor, occurrence, reason, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 UPSERT_CURSOR = """

@@ -17,8 +17,8 @@ from reactor.store.sqlite.operations import (
     BatchApplier,
     Tally,
     add_tally,
+    insert_letters,
     insert_runs,
-    letter_row,
 )
 from reactor.store.sqlite.outbox import put_back
 
@@ -55,7 +55,7 @@ def count_deaths(connection: sqlite3.Connection, *, most: int, at: int) -> list[
         parked.append(letter)
     for letter in parked:
         connection.execute(sql.PARK_RUN, (at, letter.detail, letter.run))
-        connection.execute(sql.INSERT_DEAD_LETTER, letter_row(letter))
+    insert_letters(connection, parked)
     connection.execute(sql.RELEASE_RUNS)
     return parked
 
