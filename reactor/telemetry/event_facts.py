@@ -90,24 +90,24 @@ class EventRefused(Fact):
 
 
 @dataclass(slots=True, kw_only=True)
-class EventDeadLettered(Fact):
-    """Input, or an event for one workflow, was parked. `reason` is a short constant.
+class EventsDeadLettered(Fact):
+    """Input, or events for one workflow, that came together and were parked for one reason, a short constant.
 
-    `detail` must not quote the payload: of a pydantic error, take places and messages, not the
-    input.
+    `detail` is that of the first. It must not quote the payload: of a pydantic error, take places and messages, not
+    the input.
     """
 
     level: ClassVar[int] = logging.WARNING
-    message: ClassVar[str] = "event dead-lettered"
+    message: ClassVar[str] = "events dead-lettered"
 
     sensor: str
     workflow: str | None = None
     reason: str
-    event_id: str
+    event_ids: Sequence[str]
     detail: str
 
     def count(self, metrics: Metrics) -> None:
-        metrics.dead_letters.add((self.sensor, self.reason))
+        metrics.dead_letters.add((self.sensor, self.reason), len(self.event_ids))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -181,6 +181,9 @@ def _json_key(name: str, value: object) -> str:
 
 def _as_json(value: object, depth: int = 0) -> object:
     """Return `value` as strict JSON can hold it: bounded, finite, and free of lone surrogates."""
+    if type(value) is str:
+        # Nearly all, and the checks below would take longer than the rest of a line.
+        return _encodable(value)
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
@@ -200,6 +203,8 @@ def _as_json(value: object, depth: int = 0) -> object:
 def _encodable(text: str) -> str:
     if len(text) > _LONGEST_TRACEBACK + 3:
         text = text[:_LONGEST_TRACEBACK] + "…"
+    if text.isascii():
+        return text
     return text.encode("utf-8", "backslashreplace").decode()
 
 

@@ -81,7 +81,7 @@ class RunFinished(RunFact):
 class RunParked(Fact):
     """A run was in flight at `deaths` deaths of the process in a row, and is now a dead letter.
 
-    Counts that dead letter itself, under the reason `process_died`; no EventDeadLettered beside it.
+    Counts that dead letter itself, under the reason `process_died`; no EventsDeadLettered beside it.
     """
 
     level: ClassVar[int] = logging.ERROR

@@ -17,7 +17,7 @@ from reactor.errors import StoreError
 from reactor.model.graph import compile_workflow
 from reactor.store.sqlite import SqliteStore
 from reactor.telemetry.facts import (
-    EventDeadLettered,
+    EventsDeadLettered,
     RunStarted,
     StepFinished,
     ThreadAbandoned,
@@ -375,7 +375,7 @@ async def test_a_trigger_that_raises_makes_a_dead_letter_for_its_workflow_alone(
     assert [(letter.workflow, letter.reason) for letter in letters] == [
         ("broken", "trigger_failed")
     ]
-    assert [fact.workflow for fact in h.facts if isinstance(fact, EventDeadLettered)] == ["broken"]
+    assert [fact.workflow for fact in h.facts if isinstance(fact, EventsDeadLettered)] == ["broken"]
 
 
 async def test_a_duplicate_starts_nothing(tmp_path: Path) -> None:

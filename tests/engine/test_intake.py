@@ -11,7 +11,7 @@ from reactor import Event, Workflow
 from reactor.api import Accepted, Rejected, Sensor
 from reactor.clock import from_micros
 from reactor.engine.intake import SensorIntake
-from reactor.telemetry.facts import EventDeadLettered, EventsAccepted
+from reactor.telemetry.facts import EventsAccepted, EventsDeadLettered
 from reactor.testing.harness import Harness, harness
 
 if TYPE_CHECKING:
@@ -48,11 +48,9 @@ def happened(name: str) -> Event[Any]:
 def told(h: Harness) -> list[tuple[str, ...]]:
     """Return what was accepted and what was parked, in order."""
     return [
-        (fact.event_id, fact.reason)
-        if isinstance(fact, EventDeadLettered)
-        else tuple(fact.event_ids)
+        (*fact.event_ids, *([fact.reason] if isinstance(fact, EventsDeadLettered) else ()))
         for fact in h.facts
-        if isinstance(fact, EventDeadLettered | EventsAccepted)
+        if isinstance(fact, EventsDeadLettered | EventsAccepted)
     ]
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from reactor.telemetry import Metrics, Telemetry, facts
 from reactor.telemetry.facts import (
-    EventDeadLettered,
     EventsAccepted,
+    EventsDeadLettered,
     Fact,
     OccurrenceSkipped,
     RunFinished,
@@ -210,12 +210,14 @@ def test_a_resumed_run_does_not_spoil_the_latency_of_starting(
 def test_dead_letters_and_skips_count_by_sensor_and_reason(
     telemetry: Telemetry, metrics: Metrics
 ) -> None:
-    telemetry.emit(EventDeadLettered(sensor="s", reason="not_json", event_id="1", detail="line 1"))
+    telemetry.emit(
+        EventsDeadLettered(sensor="s", reason="not_json", event_ids=["1", "2"], detail="line 1")
+    )
     telemetry.emit(RunParked(sensor="s", workflow="w", run_id="1", event_id="1", deaths=3))
     telemetry.emit(
         OccurrenceSkipped(sensor="s", occurrence_id="1", reason="missed", due_at=OCCURRED_AT)
     )
-    assert value(metrics, "reactor_dead_letters_total", sensor="s", reason="not_json") == 1
+    assert value(metrics, "reactor_dead_letters_total", sensor="s", reason="not_json") == 2
     assert value(metrics, "reactor_dead_letters_total", sensor="s", reason="process_died") == 1
     assert value(metrics, "reactor_skipped_occurrences_total", sensor="s", reason="missed") == 1
 
