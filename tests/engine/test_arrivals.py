@@ -111,7 +111,7 @@ def test_whichever_way_they_are_found_blocks_are_the_same(ids: list[str]) -> Non
     """The quick way leaves to the other what is not for it."""
     made = arrivals(*ids)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Arrivals, "_without_gap", lambda _: None)
+        patch.setattr(Arrivals, "_with_few_gaps", lambda _: None)
         expected = made.blocks(7, "sensor", 5, "[]")
     found = made.blocks(7, "sensor", 5, "[]")
     assert [(b.first, b.series, [*b.numbers], b.data) for b in found] == [
