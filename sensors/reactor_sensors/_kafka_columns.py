@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from reactor.api import Event
+from reactor.api import Event, Rejected
+from reactor_sensors._kafka_poison import PoisonError
 from reactor_sensors._kafka_record import (
     BASE64,
     RECORD,
     TIMESTAMP_TYPES,
     KafkaRecord,
+    poison_of,
     spell_bytes,
     spell_headers,
 )
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
-    from reactor_sensors._kafka_record import Decoder, Origin, Poison, RawRecord
+    from reactor_sensors._kafka_record import Decoder, Origin, RawRecord
 
 _NO_HEADERS = b"[]"
 _SETTERS = {
@@ -41,31 +43,74 @@ _exhaust: Callable[[Iterable[object]], None] = deque[object](maxlen=0).extend
 
 
 class Decoded(NamedTuple):
-    """What records are, each an event or poison; and the data of the events as JSON where that is at hand."""
+    """What records are: events, and in `kept` the record of each; and poison.
 
-    made: Sequence[Event[Any] | Poison]
+    `json` is the data of the events where that is at hand.
+    """
+
+    events: Sequence[Event[Any]]
+    kept: Sequence[RawRecord]
     json: Sequence[bytes] | None
+    poison: Sequence[Rejected]
 
 
 def decode_records(
     decoder: Decoder, origin: Origin, records: Sequence[RawRecord], *, now: datetime
 ) -> Decoded:
     """Return what records of one partition are."""
-    if decoder.is_plain and (decoded := _all_events(decoder, origin, records, now)):
-        return decoded
-    return Decoded([decoder.decode(origin, record, now=now) for record in records], None)
+    if decoder.is_plain:
+        values, kept, poison = _values(decoder, origin, records)
+        if (made := _events(decoder, origin, kept, values, now)) is not None:
+            events, json = made
+            return Decoded(events, kept, json, poison)
+    return _one_by_one(decoder, origin, records, now)
 
 
-def _all_events(
+def _one_by_one(
     decoder: Decoder, origin: Origin, records: Sequence[RawRecord], now: datetime
-) -> Decoded | None:
-    """Return the events that records are; None where not all are events."""
-    raws = [record.value for record in records]
+) -> Decoded:
+    events: list[Event[Any]] = []
+    kept: list[RawRecord] = []
+    poison: list[Rejected] = []
+    for record in records:
+        made = decoder.decode(origin, record, now=now)
+        if isinstance(made, Rejected):
+            poison.append(made)
+        else:
+            events.append(made)
+            kept.append(record)
+    return Decoded(events, kept, None, poison)
+
+
+def _values(
+    decoder: Decoder, origin: Origin, records: Sequence[RawRecord]
+) -> tuple[list[Any], Sequence[RawRecord], Sequence[Rejected]]:
+    """Return the values of records, the record of each, and as poison those that have none."""
+    values: list[Any] = []
+    kept: list[RawRecord] = []
+    poison: list[Rejected] = []
+    for record in records:
+        try:
+            values.append(decoder.value(record))
+        except PoisonError as error:
+            poison.append(poison_of(origin, record, error))
+        else:
+            kept.append(record)
+    return values, kept, poison
+
+
+def _events(
+    decoder: Decoder,
+    origin: Origin,
+    records: Sequence[RawRecord],
+    values: Sequence[Any],
+    now: datetime,
+) -> tuple[Sequence[Event[Any]], Sequence[bytes]] | None:
+    """Return the events that records with these values are, and their data as JSON; None where one has no JSON."""
+    if not records:
+        return (), ()
     timestamps = [record.timestamp for record in records]
-    if max([0 if raw is None else len(raw) for raw in raws]) > decoder.largest_bytes:
-        return None
     try:
-        values = [None if raw is None else orjson.loads(raw) for raw in raws]
         instants = {each: decoder.instant(each, now) for each in {*timestamps}}
         told = [-1 if each is None else each for each in timestamps]
         keys = _spell_keys([record.key for record in records])
@@ -104,7 +149,7 @@ def _all_events(
         own = [column for column in columns if not isinstance(column, bytes)]
         json = [template % row for row in zip(*own, strict=True)]
     except (ValueError, TypeError):
-        # Not all are JSON, or one cannot be written as it: looked at one by one they tell.
+        # One cannot be written as JSON, nested too deep for instance.
         return None
     made = Event.alike(
         ids=map(f"{origin.topic}/{origin.partition}/{{}}".format, offsets),
@@ -114,7 +159,7 @@ def _all_events(
         data=data,
         subjects=keys,
     )
-    return Decoded(made, json)
+    return made, json
 
 
 def _spell_keys(keys: Sequence[bytes | None]) -> list[str | None]:

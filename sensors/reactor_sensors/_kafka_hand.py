@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from reactor.api import Event
+    from reactor.api import Event, Rejected
     from reactor_sensors._kafka_positions import Partition
-    from reactor_sensors._kafka_record import Decoder, Origin, Poison, RawRecord
+    from reactor_sensors._kafka_record import Decoder, Origin, RawRecord
 
 RECORDS_PER_COMMIT = 1000
 BYTES_PER_COMMIT = 1024 * 1024
@@ -54,10 +54,6 @@ class Chunk:
     def __iter__(self) -> Iterator[tuple[Place, RawRecord]]:
         return zip(self.places, self.records, strict=True)
 
-    def part(self, begin: int, end: int | None = None) -> Chunk:
-        """Return the records from `begin` up to `end`."""
-        return Chunk(self.places[begin:end], self.records[begin:end])
-
     def reached(self) -> dict[Place, int]:
         """Return for each place the offset after its last record."""
         offsets = [record.offset + 1 for record in self.records]
@@ -65,35 +61,38 @@ class Chunk:
 
     def decoded(self, decoder: Decoder, now: datetime) -> DecodedChunk:
         """Return it with what its records are."""
-        made: list[Event[Any] | Poison] = []
+        kept = Chunk([], [])
+        events: list[Event[Any]] = []
         json: list[bytes] | None = []
+        poison: list[Rejected] = []
+        begin = 0
         for place, group in groupby(self.places):
-            begin = len(made)
-            records = self.records[begin : begin + len([*group])]
-            decoded = decode_records(decoder, place.origin, records, now=now)
-            made += decoded.made
+            end = begin + len([*group])
+            decoded = decode_records(decoder, place.origin, self.records[begin:end], now=now)
+            begin = end
+            kept.places.extend([place] * len(decoded.kept))
+            kept.records.extend(decoded.kept)
+            events += decoded.events
+            poison += decoded.poison
             if json is not None and decoded.json is not None:
                 json += decoded.json
             else:
                 json = None
-        return DecodedChunk(self, made, json)
+        return DecodedChunk(self, kept, events, json, poison)
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedChunk:
-    """Records with what they are; `json` is the data of their events, or None where that is not at hand for all."""
+    """The records of `chunk` with what they are: events, and in `kept` the record of each; and poison.
+
+    `json` is the data of the events, or None where that is not at hand for all.
+    """
 
     chunk: Chunk
-    made: Sequence[Event[Any] | Poison]
+    kept: Chunk
+    events: Sequence[Event[Any]]
     json: Sequence[bytes] | None
-
-    def __len__(self) -> int:
-        return len(self.made)
-
-    def part(self, begin: int, end: int | None = None) -> DecodedChunk:
-        """Return the records from `begin` up to `end`."""
-        json = None if self.json is None else self.json[begin:end]
-        return DecodedChunk(self.chunk.part(begin, end), self.made[begin:end], json)
+    poison: Sequence[Rejected]
 
 
 class Hand:

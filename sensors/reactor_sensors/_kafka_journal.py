@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from reactor.api import StoreFullError
 from reactor_sensors._kafka_hand import BYTES_PER_COMMIT, RECORDS_PER_COMMIT, Chunk, Hand
-from reactor_sensors._kafka_poison import RegistryError
-from reactor_sensors._kafka_record import Poison, poison_of
+from reactor_sensors._kafka_poison import PoisonError, RegistryError
+from reactor_sensors._kafka_record import poison_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from datetime import datetime
 
-    from reactor.api import Intake
+    from reactor.api import Event, Intake, Rejected
     from reactor_sensors._kafka_hand import DecodedChunk, Place
     from reactor_sensors._kafka_positions import Partition
     from reactor_sensors._kafka_record import Decoder, RawRecord
@@ -222,55 +222,48 @@ class Journal:
         return chunk.decoded(self._decoder, self._intake.clock.now())
 
     async def _write(self, decoded: DecodedChunk) -> None:
-        """Write records in order: what comes before poison is durable before it is."""
-        begin = 0
-        if Poison in {*map(type, decoded.made)}:
-            for end, made in enumerate(decoded.made):
-                if isinstance(made, Poison):
-                    await self._accept(decoded.part(begin, end))
-                    await self._reject(made, decoded.chunk.part(end, end + 1).reached())
-                    begin = end + 1
-        await self._accept(decoded.part(begin))
-
-    async def _accept(self, decoded: DecodedChunk) -> None:
-        """Accept the events that records were decoded to."""
-        events: Sequence[Any] = decoded.made
-        if not events:
+        """Write records in one commit, poison with the events around it: a commit for each would take too long."""
+        if not decoded.chunk:
             return
-        reached = decoded.chunk.reached()
         if not self._decoder.needs_schemas:
             self._loop.call_soon(self._decode_ahead)
+        reached = decoded.chunk.reached()
         try:
-            await self._keep_trying(
-                lambda: self._intake.accept_many(events, cursor=_cursor(reached), json=decoded.json)
-            )
-        except (ValueError, TypeError, RecursionError) as error:
-            # One of them is no JSON after all, nested too deep for instance; it must not stop the others.
-            if len(events) > 1:
-                for number in range(len(events)):
-                    await self._accept(decoded.part(number, number + 1))
-                return
-            ((place, record),) = decoded.chunk
-            detail = f"the event cannot be stored: {error}"
-            await self._reject(
-                poison_of(place.origin, record, reason="not_storable", detail=detail), reached
-            )
-        else:
-            self._newest = events[-1].time
-            self._note(reached)
+            await self._accept(decoded.events, reached, json=decoded.json, poison=decoded.poison)
+        except (ValueError, TypeError, RecursionError):
+            # An event is no JSON after all, nested too deep for instance; it must not stop the others.
+            await self._write_one_by_one(decoded)
+            await self._accept((), reached)
 
-    async def _reject(self, poison: Poison, reached: Mapping[Place, int]) -> None:
+    async def _write_one_by_one(self, decoded: DecodedChunk) -> None:
+        """Write the poison, so that the position may pass it, and then each event by itself."""
+        await self._accept((), {}, poison=decoded.poison)
+        for (place, record), event in zip(decoded.kept, decoded.events, strict=True):
+            reached = {place: record.offset + 1}
+            try:
+                await self._accept([event], reached)
+            except (ValueError, TypeError, RecursionError) as error:
+                why = PoisonError("not_storable", f"the event cannot be stored: {error}")
+                poison = poison_of(place.origin, record, why)
+                await self._accept((), reached, poison=[poison])
+
+    async def _accept(
+        self,
+        events: Sequence[Event[Any]],
+        reached: Mapping[Place, int],
+        *,
+        json: Sequence[bytes] | None = None,
+        poison: Sequence[Rejected] = (),
+    ) -> None:
+        """Make all of it durable in one commit."""
+        cursor = {place.key: b"%d" % offset for place, offset in reached.items()}
         await self._keep_trying(
-            lambda: self._intake.reject(
-                poison.raw,
-                reason=poison.reason,
-                detail=poison.detail,
-                event_id=poison.event_id,
-                subject=poison.subject,
-                cursor=_cursor(reached),
-            )
+            lambda: self._intake.accept_many(events, cursor=cursor, json=json, rejected=poison)
         )
-        self._note(reached)
+        if events:
+            self._newest = events[-1].time
+        for place, offset in reached.items():
+            self.written[place.partition] = offset
 
     async def _keep_trying(self, store: Callable[[], Awaitable[object]]) -> None:
         delay = FIRST_REFUSAL_WAIT_SECONDS
@@ -294,10 +287,6 @@ class Journal:
             else:
                 return
 
-    def _note(self, reached: Mapping[Place, int]) -> None:
-        for place, offset in reached.items():
-            self.written[place.partition] = offset
-
     def _measure(self) -> None:
         hand = self._hand
         _set(self._filled, len(hand) > 0 or self._ahead is not None)
@@ -310,7 +299,3 @@ def _set(event: asyncio.Event, is_so: bool) -> None:
         event.set()
     else:
         event.clear()
-
-
-def _cursor(reached: Mapping[Place, int]) -> dict[str, bytes]:
-    return {place.key: b"%d" % offset for place, offset in reached.items()}

@@ -13,9 +13,9 @@ import orjson
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated_dataclass
 
-from reactor.api import Event, from_micros
+from reactor.api import Event, Rejected, from_micros
 from reactor_sensors._kafka_framing import unframe
-from reactor_sensors._kafka_poison import MOST_DETAIL, PoisonError
+from reactor_sensors._kafka_poison import PoisonError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -114,17 +114,6 @@ class Origin:
     generation: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Poison:
-    """A record that cannot become an event; `raw` is its envelope."""
-
-    event_id: str
-    reason: str
-    detail: str
-    subject: str | None
-    raw: bytes
-
-
 class Decoder:
     """Makes events of records, by the sensor's options. Pure but for the instant it is given, and `prepare`.
 
@@ -179,12 +168,12 @@ class Decoder:
         except PoisonError:
             return None
 
-    def decode(self, origin: Origin, record: RawRecord, *, now: datetime) -> Event[Any] | Poison:
+    def decode(self, origin: Origin, record: RawRecord, *, now: datetime) -> Event[Any] | Rejected:
         """Return the event that a record is, or the poison."""
         try:
             value = self.value(record)
         except PoisonError as error:
-            return poison_of(origin, record, reason=error.reason, detail=str(error))
+            return poison_of(origin, record, error)
         key = spell_bytes(record.key)
         return Event(
             id=f"{origin.topic}/{origin.partition}/{record.offset}",
@@ -231,17 +220,17 @@ class Decoder:
         """Return the event of an enveloped record. Raises ValueError that says why it still is none."""
         origin, record = unpack(envelope)
         revived = self.decode(origin, record, now=now)
-        if isinstance(revived, Poison):
+        if isinstance(revived, Rejected):
             raise ValueError(revived.detail)
         return revived
 
 
-def poison_of(origin: Origin, record: RawRecord, *, reason: str, detail: str) -> Poison:
+def poison_of(origin: Origin, record: RawRecord, why: PoisonError) -> Rejected:
     """Return the record as poison, enveloped."""
-    return Poison(
+    return Rejected(
         event_id=f"{origin.topic}@{origin.generation}/{origin.partition}/{record.offset}",
-        reason=reason,
-        detail=detail[:MOST_DETAIL],
+        reason=why.reason,
+        detail=str(why),
         subject=spell_bytes(record.key),
         raw=pack(origin, record),
     )

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from reactor.api import Event, Rejected
 from reactor.engine.event_json import encode
 from reactor_sensors._kafka_columns import decode_records
 from reactor_sensors._kafka_record import Decoder, Origin, RawRecord
@@ -72,9 +73,13 @@ def origin(topic: str = "orders") -> Origin:
 def test_records_together_are_what_they_are_one_by_one(given: list[RawRecord], topic: str) -> None:
     one_by_one = [decoder().decode(origin(topic), record, now=NOW) for record in given]
     together = decode_records(decoder(), origin(topic), given, now=NOW)
-    assert [*together.made] == one_by_one
+    assert [*together.events] == [made for made in one_by_one if isinstance(made, Event)]
+    assert [*together.poison] == [made for made in one_by_one if isinstance(made, Rejected)]
+    assert [record.offset for record in together.kept] == [
+        event.data.offset for event in together.events
+    ]
     if together.json is not None:
-        assert [*together.json] == [encode(event.data) for event in together.made]  # type: ignore[union-attr]  # events
+        assert [*together.json] == [encode(event.data) for event in together.events]
 
 
 @pytest.mark.parametrize("value", [b"1", None, b'{"a":[1.5,"\xc3\xb6"]}'])
@@ -91,18 +96,27 @@ def test_plain_json_is_at_hand_as_json(value: bytes | None) -> None:
         pytest.param(Raw(value=b'"%s"' % (b"x" * LARGEST)), id="too large"),
     ],
 )
-def test_where_one_is_no_event_nothing_is_at_hand(record: Raw) -> None:
-    assert decode_records(decoder(), origin(), [Raw(), record], now=NOW).json is None
+def test_of_events_beside_poison_the_json_is_at_hand(record: Raw) -> None:
+    given = [Raw(), record, Raw(offset=2)]
+    decoded = decode_records(decoder(), origin(), given, now=NOW)
+    assert decoded.json is not None
+    assert [json.loads(each)["offset"] for each in decoded.json] == [1, 2]
+    assert [one.event_id for one in decoded.poison] == ["orders@g/3/1"]
+
+
+def test_of_nothing_but_poison_there_is_nothing_else() -> None:
+    decoded = decode_records(decoder(), origin(), [Raw(value=b"{"), Raw(value=b"]")], now=NOW)
+    assert [len(column or ()) for column in decoded] == [0, 0, 0, 2]
 
 
 def test_what_is_too_deep_to_be_written_is_left_to_the_engine() -> None:
     deep = Raw(value=b"[" * 300 + b"]" * 300)
     reads_more = Decoder("json", None, largest_bytes=1000)
     decoded = decode_records(reads_more, origin(), [deep], now=NOW)
-    assert (len(decoded.made), decoded.json) == (1, None)
+    assert (len(decoded.events), decoded.json) == (1, None)
 
 
 def test_of_a_model_nothing_is_at_hand() -> None:
     decoded = decode_records(decoder(Order), origin(), [Raw(value=b'{"id":1}')], now=NOW)
     assert decoded.json is None
-    assert [event.data.value for event in decoded.made] == [Order(id=1)]  # type: ignore[union-attr]  # an event
+    assert [event.data.value for event in decoded.events] == [Order(id=1)]

@@ -1,9 +1,10 @@
-"""Records in hand that are settled at the same moment as they come, as when a partition is revoked."""
+"""Records on their way to the store: how many commits they take, and what is settled at the moment it comes."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -31,14 +32,20 @@ def intake() -> RecordingIntake:
 
 @pytest.fixture
 async def journal(intake: RecordingIntake) -> AsyncIterator[Journal]:
+    async with writing(intake) as journal:
+        yield journal
+
+
+@asynccontextmanager
+async def writing(intake: RecordingIntake) -> AsyncIterator[Journal]:
     """A journal whose task waits for records."""
     journal = Journal(intake, Decoder("json", None, largest_bytes=1000), may_write=at_once)
-    writing = asyncio.create_task(journal.run(), name="journal")
+    task = asyncio.create_task(journal.run(), name="journal")
     await asyncio.sleep(0)
     yield journal
-    writing.cancel()
+    task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await writing
+        await task
 
 
 async def test_records_that_are_forgotten_as_soon_as_they_came_are_not_written(
@@ -56,3 +63,19 @@ async def test_records_that_are_forgotten_as_soon_as_they_came_are_not_written(
     await journal.settle(grace_seconds=10)
     assert [event.id for event in intake.events] == ["orders/0/8"]
     assert journal.written == {PLACE.partition: 9}
+
+
+async def test_poison_takes_no_commit_of_its_own() -> None:
+    class Counting(RecordingIntake):
+        commits = 0
+
+        async def accept_many(self, *arguments: Any, **options: Any) -> Any:
+            self.commits += 1
+            return await super().accept_many(*arguments, **options)
+
+    intake = Counting("kafka")
+    values = [b"{" if number % 10 == 9 else b"%d" % number for number in range(100)]
+    async with writing(intake) as journal:
+        journal.offer(PLACE, [Raw(offset=at, value=value) for at, value in enumerate(values)])
+        await intake.wait_until(lambda: intake.durable_cursor == {PLACE.key: b"100"})
+    assert (len(intake.events), len(intake.rejected), intake.commits) == (90, 10, 1)

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter
 
+from reactor.api import Rejected
 from reactor.engine.event_json import encode
 from reactor_sensors._kafka_record import (
     Decoder,
     KafkaRecord,
     Origin,
-    Poison,
     pack,
     sane_time,
     spell_bytes,
@@ -41,13 +41,13 @@ class Order(BaseModel):
 
 def decoded(raw: Raw, decode: Any = "json", model: Any = None, limit: int = 1000) -> Event[Any]:
     made = Decoder(decode, model, largest_bytes=limit).decode(ORIGIN, raw, now=NOW)
-    assert not isinstance(made, Poison), made
+    assert not isinstance(made, Rejected), made
     return made
 
 
-def poisoned(raw: Raw, decode: Any = "json", model: Any = None, limit: int = 1000) -> Poison:
+def poisoned(raw: Raw, decode: Any = "json", model: Any = None, limit: int = 1000) -> Rejected:
     made = Decoder(decode, model, largest_bytes=limit).decode(ORIGIN, raw, now=NOW)
-    assert isinstance(made, Poison)
+    assert isinstance(made, Rejected)
     return made
 
 
@@ -208,5 +208,5 @@ def test_any_record_comes_out_of_its_envelope_as_it_went_in(
 def test_any_value_becomes_an_event_or_poison(value: bytes) -> None:
     for model in (None, Order):
         made = Decoder("json", model, largest_bytes=50).decode(ORIGIN, Raw(value=value), now=NOW)
-        if isinstance(made, Poison):
+        if isinstance(made, Rejected):
             assert unpack(made.raw)[1].value == value

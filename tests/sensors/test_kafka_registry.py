@@ -14,7 +14,7 @@ import fastavro
 import pytest
 from pydantic import Base64Bytes, BaseModel
 
-from reactor.api import Event, SettingsError
+from reactor.api import Event, Rejected, SettingsError
 from reactor.testing import RecordingIntake
 from reactor.testing.schema_registry import SchemaRegistry
 from reactor_sensors import _registry_client
@@ -22,7 +22,7 @@ from reactor_sensors._kafka_hand import place_of
 from reactor_sensors._kafka_journal import Journal
 from reactor_sensors._kafka_poison import RegistryError
 from reactor_sensors._kafka_positions import Partition
-from reactor_sensors._kafka_record import Decoder, Origin, Poison
+from reactor_sensors._kafka_record import Decoder, Origin
 from reactor_sensors._kafka_schemas import Schemas
 from reactor_sensors._registry_access import RegistryAccess
 from reactor_sensors.kafka import Kafka
@@ -169,7 +169,7 @@ async def test_a_tombstone_needs_no_schema(registry: SchemaRegistry) -> None:
 
 async def test_a_schema_that_is_not_there_is_poison_that_names_it(registry: SchemaRegistry) -> None:
     poison = await made(registry, Raw(value=framed(9, b"")))
-    assert isinstance(poison, Poison)
+    assert isinstance(poison, Rejected)
     assert (poison.reason, poison.subject) == ("unknown_schema", "k")
     assert "schema 9: the registry has no /schemas/ids/9" in poison.detail
 

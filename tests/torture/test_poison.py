@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.real_time, pytest.mark.torture_quick, pytest.mark.time
 def test_garbage_is_parked_with_its_bytes_and_keeps_the_order_of_its_key_when_it_is_redriven(
     tmp_path: Path,
 ) -> None:
-    poison = PoisonRound(tmp_path / "poison", records=20 * ONE_IN, pairs=0)
+    poison = PoisonRound(tmp_path / "poison", records=20 * ONE_IN)
     try:
         report = poison.run()
     except UnavailableError as error:
