@@ -61,7 +61,7 @@ class Chunk:
 
     def decoded(self, decoder: Decoder, now: datetime) -> DecodedChunk:
         """Return it with what its records are."""
-        kept = Chunk([], [])
+        kept: list[tuple[Place, Sequence[RawRecord]]] = []
         events: list[Event[Any]] = []
         json: list[bytes] | None = []
         poison: list[Rejected] = []
@@ -70,29 +70,29 @@ class Chunk:
             end = begin + len([*group])
             decoded = decode_records(decoder, place.origin, self.records[begin:end], now=now)
             begin = end
-            kept.places.extend([place] * len(decoded.kept))
-            kept.records.extend(decoded.kept)
+            kept.append((place, decoded.kept))
             events += decoded.events
             poison += decoded.poison
             if json is not None and decoded.json is not None:
                 json += decoded.json
             else:
                 json = None
-        return DecodedChunk(self, kept, events, json, poison)
+        return DecodedChunk(self, events, json, poison, kept)
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedChunk:
-    """The records of `chunk` with what they are: events, and in `kept` the record of each; and poison.
+    """The records of `chunk` with what they are: events and poison.
 
-    `json` is the data of the events, or None where that is not at hand for all.
+    `json` is the data of the events, or None where that is not at hand for all. `kept` has the record of each event,
+    place by place.
     """
 
     chunk: Chunk
-    kept: Chunk
     events: Sequence[Event[Any]]
     json: Sequence[bytes] | None
     poison: Sequence[Rejected]
+    kept: Sequence[tuple[Place, Sequence[RawRecord]]]
 
 
 class Hand:

@@ -238,7 +238,8 @@ class Journal:
     async def _write_one_by_one(self, decoded: DecodedChunk) -> None:
         """Write the poison, so that the position may pass it, and then each event by itself."""
         await self._accept((), {}, poison=decoded.poison)
-        for (place, record), event in zip(decoded.kept, decoded.events, strict=True):
+        kept = [(place, record) for place, records in decoded.kept for record in records]
+        for (place, record), event in zip(kept, decoded.events, strict=True):
             reached = {place: record.offset + 1}
             try:
                 await self._accept([event], reached)
