@@ -258,8 +258,10 @@ class Acceptance:
         if not all(are_new):
             known = {seq for seq, is_new in enumerate(are_new[:events], first) if not is_new}
         if events:
-            self._tell(commit, are_new[:events], known)
-        self._tell_letters(commit.sensor, compress(commit.offer.rejected, are_new[events:]))
+            self._tell(commit, are_new[:events])
+        letters = [letter for letter in commit.offer.dead if letter.event not in known]
+        letters += compress(commit.offer.rejected, are_new[events:])
+        self._tell_letters(commit.sensor, letters)
         # Of the credit that was taken, what waits as a row keeps its part. All bytes but those of runs that start
         # now, which are taken anew, live in the store from here on.
         spare = dict(commit.taken)
@@ -335,7 +337,7 @@ class Acceptance:
     def _settle(self, place: Placed, *, is_durable: bool) -> None:
         self._scheduler.placed(place.lane, place.run, starts=place.starts, is_durable=is_durable)
 
-    def _tell(self, commit: Commit, are_new: Sequence[bool], known: Collection[int]) -> None:
+    def _tell(self, commit: Commit, are_new: Sequence[bool]) -> None:
         observed_at, times = commit.observed_at, commit.arrivals.times
         ids = [*compress(commit.arrivals.ids, are_new)]
         self._telemetry.emit(
@@ -347,10 +349,8 @@ class Acceptance:
                 took_seconds=(self._clock.now_micros() - observed_at) / 1e6,
             )
         )
-        new = [letter for letter in commit.offer.dead if letter.event not in known]
-        self._tell_letters(commit.sensor, new)
 
-    def _tell_letters(self, sensor: str, letters: Iterable[DeadLetterRow]) -> None:
+    def _tell_letters(self, sensor: str, letters: Sequence[DeadLetterRow]) -> None:
         """Tell once of all that have the same reason: a line of the log costs three times what a dead letter does."""
         alike: dict[tuple[str, str], list[DeadLetterRow]] = {}
         for letter in letters:

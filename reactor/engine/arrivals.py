@@ -179,7 +179,7 @@ class Arrivals:
         return blocks
 
     def _with_few_gaps(self) -> list[_Series] | None:
-        """Return the ids as `_ascending` does where few numbers are left out: in a third of the time."""
+        """Return the ids as `_ascending` does where few numbers are left out, in two thirds of the time."""
         sources = [event.source for event in self.events]
         types = [event.type for event in self.events]
         if sources[1:] != sources[:-1] or types[1:] != types[:-1]:
